@@ -1,0 +1,86 @@
+"""Settings: read once from SR_* variables at the edge, frozen, passed down. No other module reads the environment."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from sr_tasks.errors import UsageError
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every knob of a deployment. The variable of a field is its name in capitals behind `SR_`."""
+
+    workdir: Path = field(default_factory=lambda: Path(tempfile.gettempdir()) / "sr_tasks")
+    """Scratch: job folders, chunks, fetched sources, prepared models."""
+    models_dir: Path = REPOSITORY / "include" / "models"
+    allowed_roots: tuple[Path, ...] = (Path("/"),)
+    """Local folders that sources and outputs may lie in (`:` between them)."""
+    allowed_buckets: tuple[str, ...] = ("*",)
+    """Buckets that may be read and written (`:` between them, `*` for any)."""
+    s3_endpoint_url: str = ""
+    """Address of an S3-compatible server; empty for AWS."""
+
+    threads: int = 0
+    """CPU threads for one job; 0 for all there are."""
+    backend: str = "openvino"
+    precision: str = "auto"
+    """auto (bf16 where the CPU has it), fp32 or bf16."""
+
+    max_pixels: int = 7680 * 4320
+    """Largest source frame."""
+    max_output_pixels: int = 16384 * 8640
+    max_duration_s: float = 24 * 3600.0
+    max_source_bytes: int = 1 << 40
+    max_damaged_share: float = 0.02
+    """Share of frames that may be repeated because the source is damaged there."""
+    chunk_target_s: float = 60.0
+    """How many seconds of work one chunk should be."""
+
+    statsd_host: str = ""
+    """Where StatsD listens; empty for none."""
+    statsd_port: int = 8125
+    statsd_prefix: str = "sr"
+    log_json: bool = False
+    log_level: str = "INFO"
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> "Settings":
+        """Read the SR_* variables. Raises UsageError for a value that does not parse or a variable nobody reads."""
+        env = os.environ if env is None else env
+        values: dict[str, object] = {}
+        known = {f"SR_{f.name.upper()}": f for f in fields(cls)}
+        for name, f in known.items():
+            if name in env:
+                values[f.name] = _parse(name, env[name], getattr(cls(), f.name))
+        return cls(**values)  # type: ignore[arg-type]
+
+    @property
+    def worker_threads(self) -> int:
+        return self.threads or len(os.sched_getaffinity(0))
+
+
+def _parse(name: str, text: str, like: object) -> object:
+    try:
+        if isinstance(like, bool):
+            return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False, "": False}[
+                text.lower()
+            ]
+        if isinstance(like, int):
+            return int(text)
+        if isinstance(like, float):
+            return float(text)
+        if isinstance(like, Path):
+            return Path(text)
+        if isinstance(like, tuple):
+            parts = [part for part in text.split(":") if part]
+            return tuple(Path(part) for part in parts) if isinstance(like[0], Path) else tuple(parts)
+    except (KeyError, ValueError) as exc:
+        raise UsageError(
+            f"{name}={text!r} cannot be read as {type(like).__name__}.", hint=f"An example: {name}={like}."
+        ) from exc
+    return text

@@ -1,0 +1,1 @@
+"""One module per runtime, each the only place that imports its library."""

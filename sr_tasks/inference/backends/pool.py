@@ -1,0 +1,56 @@
+"""The session every backend gives: checks frames and hands each to an idle stream. Knows no runtime."""
+
+import queue
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Protocol
+
+import numpy as np
+
+from sr_tasks.errors import UsageError
+from sr_tasks.inference.backends.geometry import check_planes, output_plane_shapes, plane_dtype, plane_shapes
+from sr_tasks.models.prepared import PreparedModel
+from sr_tasks.models.runtime import Planes
+
+
+class Slot(Protocol):
+    """One stream of a runtime; never entered by two callers at once."""
+
+    def infer(self, planes: Planes, results: Planes) -> None:
+        """Write the enlarged planes into `results`. Raises ChunkFailed if the runtime breaks off."""
+
+
+class PooledSession:
+    """A `Session` over one slot per stream."""
+
+    def __init__(self, model: PreparedModel, width: int, height: int, slots: Sequence[Slot]) -> None:
+        self._dtype = plane_dtype(model.variant)
+        self._shapes = plane_shapes(model.variant, width, height)
+        self.output_shapes = output_plane_shapes(model.variant, width, height)
+        self._idle: queue.SimpleQueue[Slot] = queue.SimpleQueue()
+        self._open = True
+        for slot in slots:
+            self._idle.put(slot)
+
+    def infer(self, planes: Planes, out: Planes | None = None) -> Planes:
+        """See `Session.infer`."""
+        if not self._open:
+            raise UsageError("The session is closed.", hint="Open another one.")
+        check_planes("source", planes, self._shapes, self._dtype)
+        if out is None:
+            out = tuple(np.empty(shape, self._dtype) for shape in self.output_shapes)
+        else:
+            check_planes("output", out, self.output_shapes, self._dtype)
+        slot = self._idle.get()
+        try:
+            slot.infer(planes, out)
+        finally:
+            self._idle.put(slot)
+        return out
+
+    def close(self) -> None:
+        """See `Session.close`."""
+        self._open = False
+        with suppress(queue.Empty):
+            while True:
+                self._idle.get_nowait()

@@ -1,0 +1,131 @@
+"""The frame loop: decode -> infer -> encode, overlapped in threads with bounded queues, planes in and planes out."""
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from av.video.frame import VideoFrame
+
+from sr_tasks.inference.backend import Session
+from sr_tasks.media.decode import ChunkReader, DecodedFrame
+from sr_tasks.media.encode import ChunkWriter, planes_of
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopReport:
+    """What one chunk took. `damaged_pts`: time stamps whose picture was repeated."""
+
+    frames: int
+    seconds: float
+    damaged_pts: tuple[int, ...]
+
+
+def upscale_chunk(
+    reader: ChunkReader, session: Session, writer: ChunkWriter, *, streams: int, on_frame: Callable[[int], None]
+) -> LoopReport:
+    """Run a chunk through the network, in order. `on_frame` gets the number of frames written so far.
+
+    One thread decodes, `streams` threads infer, the calling thread encodes; at most `4 * streams` frames are in flight.
+    The writer is finished on success and aborted on failure; errors of any thread reach the caller.
+    """
+    started = time.monotonic()
+    done = 0
+
+    def infer(item: DecodedFrame) -> tuple[VideoFrame, int]:
+        frame = writer.new_frame()
+        session.infer(planes_of(item.frame), planes_of(frame))
+        return frame, item.pts
+
+    finished = False
+    try:
+        with ThreadPoolExecutor(streams, thread_name_prefix="infer") as pool:
+            for frame, pts in _in_order(pool, infer, reader.frames(), window=3 * streams):
+                writer.write(frame, pts)
+                done += 1
+                on_frame(done)
+        writer.close()
+        finished = True
+    finally:
+        if not finished:
+            writer.abort()
+    return LoopReport(frames=done, seconds=time.monotonic() - started, damaged_pts=tuple(reader.damaged_pts))
+
+
+def _in_order(
+    pool: ThreadPoolExecutor,
+    work: Callable[[DecodedFrame], tuple[VideoFrame, int]],
+    items: Iterator[DecodedFrame],
+    *,
+    window: int,
+) -> Iterator[tuple[VideoFrame, int]]:
+    """Results in the order of the items, with at most `window` of them under way."""
+    pending: deque[Future[tuple[VideoFrame, int]]] = deque()
+    with _Prefetch(items, depth=4) as fetched:
+        try:
+            for item in fetched:
+                pending.append(pool.submit(work, item))
+                if len(pending) >= window:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+class _Prefetch(Iterator[Item]):
+    """Runs an iterator in a thread of its own, `depth` items ahead. Its error is raised where the item was due."""
+
+    def __init__(self, items: Iterator[Item], *, depth: int) -> None:
+        self._items = items
+        self._queue: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(depth)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="decode", daemon=True)
+
+    def __enter__(self) -> "_Prefetch[Item]":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        while self._thread.is_alive():
+            self._drain()
+            self._thread.join(0.05)
+
+    def __next__(self) -> Item:
+        item, error = self._queue.get()
+        if error is not None:
+            raise error
+        if item is None:
+            raise StopIteration
+        return item
+
+    def _run(self) -> None:
+        error: BaseException | None = None
+        try:
+            for item in self._items:
+                self._put(item, None)
+                if self._stopped.is_set():
+                    return
+        except BaseException as exc:
+            error = exc
+        self._put(None, error)
+
+    def _put(self, item: Item | None, error: BaseException | None) -> None:
+        while not self._stopped.is_set():
+            try:
+                self._queue.put((item, error), timeout=0.2)
+                return
+            except queue.Full:
+                continue
+
+    def _drain(self) -> None:
+        while not self._queue.empty():
+            self._queue.get_nowait()

@@ -1,0 +1,87 @@
+"""JobSpec: the one request schema. Dag params, REST bodies and the command line are made from it."""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Codec = Literal["h264", "hevc", "ffv1"]
+Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
+
+DEFAULT_CRF: dict[str, int] = {"h264": 17, "hevc": 19, "ffv1": 0}
+"""Visually close to transparent for an enlarged picture; ffv1 is lossless and has no CRF."""
+
+
+class JobSpec(BaseModel):
+    """One customer's request. Section and help text of a field are shown in Airflow's trigger form."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str = Field(
+        default="",
+        title="Source",
+        description="The video to enhance: a path, `file://...` or `s3://bucket/key`.",
+        max_length=4096,
+        json_schema_extra={"section": "Files"},
+    )
+    output: str = Field(
+        default="",
+        title="Output",
+        description="Where to put the result. Empty: beside the source, with `_x2` or `_x4` in the name.",
+        max_length=4096,
+        json_schema_extra={"section": "Files"},
+    )
+    overwrite: bool = Field(
+        default=False,
+        title="Replace an existing output",
+        description="Off: a job whose output is there already is refused.",
+        json_schema_extra={"section": "Files"},
+    )
+    scale: Literal[2, 4] = Field(
+        default=2,
+        title="Scale",
+        description="How many times as wide and high the output is.",
+        json_schema_extra={"section": "Enhancement"},
+    )
+    model: str = Field(
+        default="compact-x2",
+        title="Model",
+        description="A model of the registry, as `name` or `name@version`.",
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,63}(@[a-z0-9][a-z0-9._-]{0,31})?$",
+        json_schema_extra={"section": "Enhancement"},
+    )
+    codec: Codec = Field(
+        default="h264",
+        title="Video codec",
+        description="h264 plays everywhere, hevc is smaller, ffv1 is lossless (in .mkv).",
+        json_schema_extra={"section": "Encoding"},
+    )
+    crf: int | None = Field(
+        default=None,
+        title="CRF",
+        description="Quality of the encode: lower is better and larger. Empty: 17 for h264, 19 for hevc.",
+        ge=0,
+        le=51,
+        json_schema_extra={"section": "Encoding"},
+    )
+    preset: Preset = Field(
+        default="veryfast",
+        title="Preset",
+        description="Speed of the encoder against size of the file.",
+        json_schema_extra={"section": "Encoding"},
+    )
+    gate: bool = Field(
+        default=True,
+        title="Quality gate",
+        description="Off: the output is delivered even if its quality is doubtful. Integrity is always proved.",
+        json_schema_extra={"section": "Quality"},
+    )
+
+    @model_validator(mode="after")
+    def _codec_has_crf(self) -> Self:
+        if self.codec == "ffv1" and self.crf not in (None, 0):
+            raise ValueError(f"codec=ffv1 is lossless and takes no crf (crf={self.crf}); leave one of them out")
+        return self
+
+    @property
+    def effective_crf(self) -> int:
+        return DEFAULT_CRF[self.codec] if self.crf is None else self.crf

@@ -1,0 +1,64 @@
+"""Chunks: half-open ranges of time stamps that cover every frame once, cut at keyframes. Plans; decodes nothing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from sr_tasks.media.scan import FramePoint, PtsHash, Scan
+from sr_tasks.media.source import open_source, picture_stream
+
+
+class Chunk(BaseModel):
+    """Frames with `start_pts <= pts < end_pts`, in the source's time base."""
+
+    model_config = ConfigDict(frozen=True)
+
+    index: int
+    start_pts: int
+    end_pts: int
+    frames: int
+    pts_sha256: str
+    """Over the chunk's sorted time stamps, as in VideoInfo."""
+    seek_pts: int | None
+    """Keyframe to start decoding at: one before the chunk's own, so that open GOPs find their references.
+    None: from the start of the file."""
+
+
+MAX_CHUNKS = 1000
+"""Airflow maps a task over at most 1024 items."""
+
+
+def plan_chunks(path: Path, *, target_frames: int, total_frames: int) -> list[Chunk]:
+    """Cut a file at keyframes into chunks of at least `target_frames` frames (the last may be shorter).
+
+    Two chunks at least that long come out only if a keyframe lies between them: a file without keyframes is one chunk.
+    """
+    target = max(1, target_frames, -(-total_frames // MAX_CHUNKS))
+    with open_source(path) as container:
+        scan = Scan(container=container, video=picture_stream(container, path), path=path)
+        return list(_cut(scan.points(), target))
+
+
+def _cut(points: Iterator[FramePoint], target: int) -> Iterator[Chunk]:
+    index = count = start = end = 0
+    digest = PtsHash()
+    seek: int | None = None
+    keyframes: tuple[int | None, int | None] = (None, None)
+    for point in points:
+        if point.is_keyframe and count >= target:
+            yield _chunk(index, start, point.pts, count, digest, seek)
+            index, count, digest, seek = index + 1, 0, PtsHash(), keyframes[1]
+        if point.is_keyframe:
+            keyframes = (keyframes[1], point.pts)
+        if count == 0:
+            start = point.pts
+        count += 1
+        digest.add(point.pts)
+        end = point.pts + 1
+    if count:
+        yield _chunk(index, start, end, count, digest, seek)
+
+
+def _chunk(index: int, start: int, end: int, frames: int, digest: PtsHash, seek: int | None) -> Chunk:
+    return Chunk(index=index, start_pts=start, end_pts=end, frames=frames, pts_sha256=digest.hexdigest(), seek_pts=seek)

@@ -1,0 +1,143 @@
+"""Decoding a chunk: exactly the planned time stamps, in order, whatever the stream's references or damage. Streams."""
+
+import heapq
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import av.error
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from loguru import logger
+
+from sr_tasks.errors import InputChanged, InputDamaged
+from sr_tasks.media.chunks import Chunk
+from sr_tasks.media.scan import PtsHash
+from sr_tasks.media.source import open_source, picture_stream, translated
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodedFrame:
+    """A frame and the time stamp it is to be shown at. `is_repeat`: its own picture could not be decoded."""
+
+    pts: int
+    frame: VideoFrame
+    is_repeat: bool
+
+
+@dataclass(kw_only=True)
+class ChunkReader:
+    """Yields a chunk's frames. After that, `damaged_pts` lists the time stamps whose picture had to be repeated."""
+
+    path: Path
+    chunk: Chunk
+    damaged_pts: list[int] = field(default_factory=list)
+
+    def frames(self) -> Iterator[DecodedFrame]:
+        """Every planned time stamp once, ascending.
+
+        A frame FFmpeg cannot decode is replaced by the one before it (at the very start: by the first that decodes).
+        Raises InputChanged if the file no longer holds the planned time stamps, InputDamaged if nothing decodes.
+        """
+        with open_source(self.path) as container:
+            video = picture_stream(container, self.path)
+            if self.chunk.seek_pts is None or _seek(container, video, self.chunk.seek_pts):
+                yield from self._paired(video, container.demux(video))
+                return
+        with open_source(self.path) as container:
+            video = picture_stream(container, self.path)
+            yield from self._paired(video, container.demux(video))
+
+    def _paired(self, video: VideoStream, packets: Iterator["Packet[Any]"]) -> Iterator[DecodedFrame]:
+        """Pair planned time stamps (from packets) with decoded frames (from the decoder), both ascending."""
+        video.codec_context.thread_count = 1
+        stamps = _Stamps(self.chunk)
+        before: VideoFrame | None = None
+        with translated(self.path):
+            for frame in _decoded(video, packets, stamps):
+                if frame.pts is None or frame.pts < self.chunk.start_pts:
+                    before = frame
+                    continue
+                due = list(stamps.up_to(min(frame.pts, self.chunk.end_pts - 1)))
+                yield from self._repeats((pts for pts in due if pts != frame.pts), before or frame)
+                if frame.pts >= self.chunk.end_pts:
+                    break
+                if due and due[-1] == frame.pts:
+                    yield DecodedFrame(pts=frame.pts, frame=frame, is_repeat=False)
+                before = frame
+        yield from self._repeats(stamps.up_to(self.chunk.end_pts), before)
+        stamps.prove(self.path)
+
+    def _repeats(self, stamps: Iterable[int], frame: VideoFrame | None) -> Iterator[DecodedFrame]:
+        for pts in stamps:
+            if frame is None:
+                raise InputDamaged(
+                    f"No frame of chunk {self.chunk.index} of {self.path.name} can be decoded.",
+                    hint="Check the file in a media player.",
+                )
+            self.damaged_pts.append(pts)
+            yield DecodedFrame(pts=pts, frame=frame, is_repeat=True)
+
+
+class _Stamps:
+    """The chunk's time stamps as its packets announce them, handed out in ascending order and hashed."""
+
+    def __init__(self, chunk: Chunk) -> None:
+        self._chunk = chunk
+        self._waiting: list[int] = []
+        self._hash = PtsHash()
+        self._count = 0
+
+    def note(self, packet: "Packet[Any]") -> None:
+        if packet.pts is not None and self._chunk.start_pts <= packet.pts < self._chunk.end_pts:
+            heapq.heappush(self._waiting, packet.pts)
+
+    def up_to(self, pts: int) -> Iterator[int]:
+        while self._waiting and self._waiting[0] <= pts:
+            stamp = heapq.heappop(self._waiting)
+            self._hash.add(stamp)
+            self._count += 1
+            yield stamp
+
+    def prove(self, path: Path) -> None:
+        if self._count != self._chunk.frames or self._hash.hexdigest() != self._chunk.pts_sha256:
+            raise InputChanged(
+                f"Chunk {self._chunk.index} of {path.name} holds {self._count} frames with other time stamps than the "
+                f"{self._chunk.frames} planned.",
+                hint="The source changed while the job ran; start the job again.",
+            )
+
+
+def _decoded(video: VideoStream, packets: Iterator["Packet[Any]"], stamps: _Stamps) -> Iterator[VideoFrame]:
+    """Frames of the packets in presentation order; a packet that does not decode is skipped and logged."""
+    for packet in packets:
+        if packet.size and not packet.is_discard:
+            stamps.note(packet)
+        try:
+            frames = video.codec_context.decode(packet)
+        except av.error.InvalidDataError:
+            logger.warning("damaged packet at pts {} skipped", packet.pts)
+            continue
+        yield from frames
+
+
+def _seek(container: InputContainer, video: VideoStream, target: int) -> bool:
+    """Place the container so that the first keyframe read is at or before `target`. False: reopen the file instead."""
+    tick = video.time_base
+    if tick is None:
+        return False
+    for back_s in (0, 2, 10, 60):
+        offset = target - int(back_s / tick)
+        try:
+            container.seek(offset, stream=video, backward=True)
+            first = next((p for p in container.demux(video) if p.size and p.is_keyframe), None)
+            if first is not None and first.pts is not None and first.pts <= target:
+                container.seek(offset, stream=video, backward=True)
+                video.codec_context.flush_buffers()
+                return True
+        except av.error.FFmpegError as exc:
+            logger.debug("seek to {} failed: {}", offset, exc)
+    return False

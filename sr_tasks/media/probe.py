@@ -1,0 +1,243 @@
+"""Probe: reads what a file is, by demuxing all of it and decoding its first frames. Decides nothing."""
+
+import re
+import struct
+import threading
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av.error
+import av.logging
+from av.container import InputContainer
+from av.sidedata.sidedata import Type as SideDataType
+from av.stream import Stream
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from sr_tasks.errors import InputInvalid, InputTooLarge, InputUnsupported
+from sr_tasks.media.info import Chroma, MediaInfo, StreamInfo, VideoInfo
+from sr_tasks.media.scan import PtsHash, Scan
+from sr_tasks.media.source import open_source, picture_stream, translated
+
+_PIX_FMT = re.compile(r"^(?:yuvj?(420|422|444)p|(gray))(?:(10|12)le)?$")
+_CHROMA_LOCATIONS = {"left": 1, "center": 2, "topleft": 3, "top": 4, "bottomleft": 5, "bottom": 6}
+_FIELD_ORDER_INTERLACED = frozenset({2, 3, 4, 5})
+_LOOK_AT_FRAMES = 8
+_LOOK_AT_PACKETS = 1000
+_log_lock = threading.Lock()
+
+
+@dataclass(frozen=True, kw_only=True)
+class HdrInfo:
+    """Static HDR metadata of a stream, as FFmpeg's structs hold it."""
+
+    mastering_display: bytes = b""
+    content_light_level: bytes = b""
+
+
+@dataclass(kw_only=True)
+class FirstFrames:
+    """What only decoding tells."""
+
+    frame: VideoFrame
+    interlaced: bool
+    rotation: int
+    display_matrix: tuple[int, ...] | None
+    hdr: HdrInfo
+
+
+def probe(path: Path) -> MediaInfo:
+    """Raises InputRefused errors for files that cannot be read to their end, hold no picture, or break off."""
+    first = glance(path)
+    with open_source(path) as container:
+        video = picture_stream(container, path)
+        chroma_location = _chroma_location(container, video)
+        scan = Scan(container=container, video=video, path=path)
+        facts = _video_info(scan, first, chroma_location)
+        _refuse_cut_off(scan, facts)
+        return MediaInfo(
+            path=str(path),
+            format=container.format.name,
+            size_bytes=path.stat().st_size,
+            duration_s=facts.duration_s,
+            video=facts,
+            streams=tuple(_stream_info(stream, scan) for stream in container.streams),
+            chapters=len(container.chapters()),
+            metadata=dict(container.metadata),
+        )
+
+
+def glance(path: Path, *, max_pixels: int | None = None) -> FirstFrames:
+    """Decode the first few frames only. Raises InputTooLarge before decoding anything larger than `max_pixels`."""
+    with open_source(path) as container:
+        video = picture_stream(container, path)
+        width, height = video.codec_context.width, video.codec_context.height
+        if max_pixels is not None and width * height > max_pixels:
+            raise InputTooLarge(
+                f"The picture of {path.name} is {width}x{height}, past the limit of {max_pixels} pixels.",
+                hint="Raise SR_MAX_PIXELS if this machine can hold it.",
+            )
+        return _first_frames(container, video, path)
+
+
+def layout(pix_fmt: str) -> tuple[Chroma, int] | None:
+    """Chroma subsampling and bit depth of a planar YUV or gray format, None for any other."""
+    match = _PIX_FMT.match(pix_fmt)
+    if match is None:
+        return None
+    chroma: Chroma = "gray" if match[2] else match[1]  # type: ignore[assignment]
+    return chroma, int(match[3] or 8)
+
+
+def _first_frames(container: InputContainer, video: VideoStream, path: Path) -> FirstFrames:
+    """Decode the first few frames. Raises InputInvalid if nothing can be decoded at all."""
+    video.codec_context.thread_count = 1
+    found: FirstFrames | None = None
+    seen = fed = 0
+    with translated(path):
+        for packet in container.demux(video):
+            try:
+                frames = packet.decode()
+            except av.error.InvalidDataError:
+                continue
+            for frame in frames:
+                seen += 1
+                found = found or _look_at(frame)
+                found.interlaced |= frame.interlaced_frame
+            fed += 1
+            if seen >= _LOOK_AT_FRAMES or fed >= _LOOK_AT_PACKETS:
+                break
+    if found is None:
+        raise InputInvalid(f"No frame of {path.name} can be decoded.", hint="Check the file in a media player.")
+    found.interlaced |= video.codec_context.field_order in _FIELD_ORDER_INTERLACED
+    return found
+
+
+def _look_at(frame: VideoFrame) -> FirstFrames:
+    def side(kind: SideDataType) -> bytes:
+        data = frame.side_data.get(kind)  # type: ignore[call-overload]
+        return bytes(data) if data is not None else b""
+
+    matrix = side(SideDataType.DISPLAYMATRIX)
+    return FirstFrames(
+        frame=frame,
+        interlaced=frame.interlaced_frame,
+        rotation=frame.rotation,
+        display_matrix=struct.unpack("<9i", matrix) if len(matrix) == 36 else None,
+        hdr=HdrInfo(
+            mastering_display=side(SideDataType.MASTERING_DISPLAY_METADATA),
+            content_light_level=side(SideDataType.CONTENT_LIGHT_LEVEL),
+        ),
+    )
+
+
+def _video_info(scan: Scan, first: FirstFrames, chroma_location: int) -> VideoInfo:
+    video, frame = scan.video, first.frame
+    tick = video.time_base
+    kind = layout(frame.format.name)
+    if kind is None:
+        raise InputUnsupported(
+            f"The pixel format {frame.format.name} of {scan.path.name} would not come out unchanged.",
+            hint="Supported: planar YUV 4:2:0, 4:2:2, 4:4:4 and gray, 8, 10 or 12 bit, without alpha.",
+        )
+    if tick is None:
+        raise InputUnsupported(f"{scan.path.name} has no time base.", hint="Remux it to .mkv or .mp4 first.")
+    digest = PtsHash()
+    frames = keyframes = start = last = duration = longest = 0
+    shortest = 1 << 62
+    for point in scan.points():
+        digest.add(point.pts)
+        if frames == 0:
+            start = point.pts
+        else:
+            shortest, longest = min(shortest, point.pts - last), max(longest, point.pts - last)
+        last, duration = point.pts, point.duration
+        frames += 1
+        keyframes += point.is_keyframe
+    if frames == 0:
+        raise InputInvalid(f"{scan.path.name} holds no frame.", hint="Check the file in a media player.")
+    step = duration or (shortest if frames > 1 else 1)
+    rate = Fraction(frames) / ((last + step - start) * tick)
+    context = video.codec_context
+    return VideoInfo(
+        index=video.index,
+        codec=context.name,
+        width=frame.width,
+        height=frame.height,
+        pix_fmt=frame.format.name,
+        chroma=kind[0],
+        bit_depth=kind[1],
+        color_range=2 if "yuvj" in frame.format.name else int(frame.color_range or context.color_range),
+        color_primaries=int(frame.color_primaries or context.color_primaries),
+        color_trc=int(frame.color_trc or context.color_trc),
+        colorspace=int(frame.colorspace if frame.colorspace is not None else context.colorspace),
+        chroma_location=chroma_location,
+        sample_aspect_ratio="{0.numerator}:{0.denominator}".format(video.sample_aspect_ratio or Fraction(1)),
+        rotation=first.rotation,
+        interlaced=first.interlaced,
+        time_base=str(tick),
+        average_rate=str(rate.limit_denominator(1001)),
+        is_vfr=frames > 2 and _varies(shortest, longest, tick),
+        frames=frames,
+        start_pts=start,
+        end_pts=last + step,
+        keyframes=keyframes,
+        pts_sha256=digest.hexdigest(),
+    )
+
+
+def _varies(shortest: int, longest: int, tick: Fraction) -> bool:
+    """Steps that differ by more than rounding to the tick, or to Matroska's millisecond, can explain."""
+    return (longest - shortest) * tick > max(tick, Fraction(11, 10000)) and longest - shortest > 1
+
+
+def _refuse_cut_off(scan: Scan, facts: VideoInfo) -> None:
+    """The container's own index and duration against what was found in the file."""
+    stated_frames = scan.video.frames
+    if stated_frames > facts.frames + max(2, stated_frames // 100) and "mov" in scan.container.format.name:
+        raise InputInvalid(
+            f"{scan.path.name} is cut off: its index lists {stated_frames} frames, {facts.frames} are there.",
+            hint="Copy the file again from where it came from.",
+        )
+    stated_s = (scan.container.duration or 0) / 1_000_000
+    start_s = min((t.start_s for t in scan.tallies.values() if t.start_s is not None), default=0.0)
+    found_s = max(t.end_s for t in scan.tallies.values()) - min(start_s, 0.0)
+    if "matroska" in scan.container.format.name and stated_s - found_s > max(2.0, 0.02 * stated_s):
+        raise InputInvalid(
+            f"{scan.path.name} is cut off: it says it lasts {stated_s:.1f} s, but ends after {found_s:.1f} s.",
+            hint="Copy the file again from where it came from.",
+        )
+
+
+def _stream_info(stream: Stream, scan: Scan) -> StreamInfo:
+    tally = scan.tallies.get(stream.index)
+    name = stream.codec_context.name if stream.codec_context is not None else str(stream.name or "")
+    return StreamInfo(
+        index=stream.index,
+        type=stream.type,
+        codec=name,
+        language=stream.metadata.get("language", ""),
+        title=stream.metadata.get("title", ""),
+        disposition=int(stream.disposition),
+        packets=tally.packets if tally else 0,
+        start_s=tally.start_s if tally else None,
+    )
+
+
+def _chroma_location(container: InputContainer, video: VideoStream) -> int:
+    """AVChromaLocation. PyAV does not expose the field; FFmpeg's own description of the stream does name it."""
+    with _log_lock:
+        level = av.logging.get_level()
+        av.logging.set_level(av.logging.INFO)
+        try:
+            text = container.dumps_format()  # type: ignore[attr-defined]
+        finally:
+            av.logging.set_level(level)
+    for line in text.splitlines():
+        if f"Stream #0:{video.index}" in line and "Video:" in line:
+            inside = re.search(r"yuvj?\d\d\dp\w*\(([^)]*)\)", line)
+            for word in inside[1].split(",") if inside else ():
+                if word.strip() in _CHROMA_LOCATIONS:
+                    return _CHROMA_LOCATIONS[word.strip()]
+    return 0

@@ -1,0 +1,263 @@
+"""S3 and servers that speak like it: the only module that calls boto3. Never logs credentials or signed links."""
+
+import base64
+import hashlib
+import mimetypes
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+from boto3.s3.transfer import TransferConfig, create_transfer_manager
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    FlexibleChecksumError,
+    HTTPClientError,
+    IncompleteReadError,
+)
+from botocore.exceptions import (
+    ConnectionError as BrokenConnection,
+)
+from loguru import logger
+from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError
+
+from sr_tasks.config import Settings
+from sr_tasks.errors import (
+    InputChanged,
+    InputNotFound,
+    InputUnreadable,
+    IntegrityBroken,
+    SrError,
+    StorageUnavailable,
+    TargetExists,
+    TargetUnwritable,
+    UsageError,
+)
+from sr_tasks.storage import failures
+from sr_tasks.storage.atomic import replacing
+from sr_tasks.storage.hashing import BLOCK_BYTES, sha256_file, sha256_of_parts
+from sr_tasks.storage.uris import S3Object
+
+_MIN_PART_BYTES = 8 << 20
+_MAX_PARTS = 9_000
+_BROKEN_LINES = (BrokenConnection, HTTPClientError, IncompleteReadError, FlexibleChecksumError, RetriesExceededError)
+_BUSY_CODES = frozenset({"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "RequestTimeTooSkewed"})
+_RETRY_HINT = "Run the job again when the store answers."
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectInfo:
+    """What the server says of an object. `checksum` is its SHA-256 in base64 (whole or of parts), or empty."""
+
+    size_bytes: int
+    etag: str
+    checksum: str
+
+
+class ObjectStore:
+    """One connection to the store of `settings`. Raises UsageError if the endpoint is no address."""
+
+    def __init__(self, settings: Settings) -> None:
+        endpoint = settings.s3_endpoint_url
+        config = Config(
+            connect_timeout=5,
+            read_timeout=60,
+            retries={"mode": "standard", "max_attempts": 4},
+            s3={"addressing_style": "path" if endpoint else "auto"},
+        )
+        try:
+            self._client: Any = boto3.session.Session().client("s3", endpoint_url=endpoint or None, config=config)
+        except ValueError as exc:
+            raise UsageError(
+                f"SR_S3_ENDPOINT_URL={endpoint!r} is not an address.", hint="An example: http://127.0.0.1:9000."
+            ) from exc
+
+    def head(self, location: S3Object) -> ObjectInfo:
+        """Raises InputNotFound, InputUnreadable or StorageUnavailable."""
+        with _translated(location, is_source=True):
+            return self._head(location)
+
+    def get(self, location: S3Object, target: Path, expected: ObjectInfo) -> None:
+        """Download to `target`, which appears whole or not at all.
+
+        Raises InputChanged if the object is not the `expected` one while it is read or right after, DiskFull, and what
+        `head` raises.
+        """
+        with failures.writing(target), _translated(location, is_source=True), replacing(target) as partial:
+            self._transfer("download", location, partial, expected.size_bytes, {})
+            now = self._head(location)
+            if now.etag != expected.etag or partial.stat().st_size != expected.size_bytes:
+                raise _changed(location)
+
+    def check_writable(self, location: S3Object, *, overwrite: bool) -> None:
+        """Prove that the object could be written now: an upload is begun and called off, which leaves nothing.
+
+        Raises TargetExists, TargetUnwritable or StorageUnavailable.
+        """
+        with _translated(location, is_source=False):
+            if not overwrite and self._find(location) is not None:
+                raise _exists(location)
+            where = {"Bucket": location.bucket, "Key": location.key}
+            upload = self._client.create_multipart_upload(**where)
+            self._client.abort_multipart_upload(**where, UploadId=upload["UploadId"])
+
+    def put(self, local: Path, location: S3Object, *, overwrite: bool) -> None:
+        """Upload a file and compare the server's SHA-256 with the file's own.
+
+        Without `overwrite` an object is never replaced; finding one with the file's content is a success. Raises
+        TargetExists, TargetUnwritable, StorageUnavailable, and IntegrityBroken if what arrived is something else.
+        """
+        with _translated(location, is_source=False):
+            if not overwrite and self._is_delivered(local, location):
+                return
+            try:
+                self._upload(local, location, overwrite=overwrite)
+            except ClientError as exc:
+                # 412 may also be the answer to a repeated request whose first try did succeed.
+                if _status(exc) != 412 or not self._is_delivered(local, location):
+                    raise
+            found = self._find(location)
+            if found is None or not self._is_same(local, location, found):
+                raise IntegrityBroken(
+                    f"{location.uri!r} does not hold what was uploaded.", hint="See who else writes to it; run again."
+                )
+
+    def _is_delivered(self, local: Path, location: S3Object) -> bool:
+        found = self._find(location)
+        if found is not None and not self._is_same(local, location, found):
+            raise _exists(location)
+        return found is not None
+
+    def _upload(self, local: Path, location: S3Object, *, overwrite: bool) -> None:
+        extra = {"ChecksumAlgorithm": "SHA256"}
+        if kind := mimetypes.guess_type(location.name)[0]:
+            extra["ContentType"] = kind
+        size = local.stat().st_size
+        if overwrite:
+            self._transfer("upload", location, local, size, extra)
+            return
+        try:
+            with self._only_if_absent():
+                self._transfer("upload", location, local, size, extra)
+        except ClientError as exc:
+            if _status(exc) != 501:
+                raise
+            logger.warning("{} has no conditional writes; only a look before protects the target", location.bucket)
+            self._transfer("upload", location, local, size, extra)
+
+    def _transfer(self, verb: str, location: S3Object, path: Path, size: int, extra: dict[str, str]) -> None:
+        part = _part_bytes(size)
+        config = TransferConfig(
+            multipart_threshold=part, multipart_chunksize=part, max_concurrency=4, preferred_transfer_client="classic"
+        )
+        with create_transfer_manager(self._client, config) as manager:
+            if verb == "upload":
+                future = manager.upload(str(path), location.bucket, location.key, extra_args=extra)
+            else:
+                future = manager.download(location.bucket, location.key, str(path), extra_args=extra)
+            future.result()
+
+    @contextmanager
+    def _only_if_absent(self) -> Iterator[None]:
+        """Make uploads conditional, by a request parameter that boto3's transfers do not let through."""
+
+        def add(params: Mapping[str, Any], **_event: object) -> dict[str, Any]:
+            return {**params, "IfNoneMatch": "*"}
+
+        events = [f"provide-client-params.s3.{name}" for name in ("PutObject", "CompleteMultipartUpload")]
+        for event in events:
+            self._client.meta.events.register(event, add)
+        try:
+            yield
+        finally:
+            for event in events:
+                self._client.meta.events.unregister(event, add)
+
+    def _head(self, location: S3Object) -> ObjectInfo:
+        answer = self._client.head_object(Bucket=location.bucket, Key=location.key, ChecksumMode="ENABLED")
+        return ObjectInfo(
+            size_bytes=answer["ContentLength"], etag=answer["ETag"], checksum=answer.get("ChecksumSHA256", "")
+        )
+
+    def _find(self, location: S3Object) -> ObjectInfo | None:
+        try:
+            return self._head(location)
+        except ClientError as exc:
+            if _status(exc) == 404:
+                return None
+            raise
+
+    def _is_same(self, local: Path, location: S3Object, found: ObjectInfo) -> bool:
+        size = local.stat().st_size
+        if found.size_bytes != size:
+            return False
+        if not found.checksum:
+            return self._sha256(location) == sha256_file(local)
+        part = _part_bytes(size)
+        digest = bytes.fromhex(sha256_file(local)) if size < part else sha256_of_parts(local, part)
+        return found.checksum.partition("-")[0] == base64.b64encode(digest).decode()
+
+    def _sha256(self, location: S3Object) -> str:
+        digest = hashlib.sha256()
+        body = self._client.get_object(Bucket=location.bucket, Key=location.key)["Body"]
+        for block in body.iter_chunks(BLOCK_BYTES):
+            digest.update(block)
+        return digest.hexdigest()
+
+
+def _part_bytes(size: int) -> int:
+    return max(_MIN_PART_BYTES, -(-size // _MAX_PARTS))
+
+
+@contextmanager
+def _translated(location: S3Object, *, is_source: bool) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as exc:
+        raise _of_answer(exc, location, is_source) from exc
+    except S3DownloadFailedError as exc:
+        raise _changed(location) from exc
+    except _BROKEN_LINES as exc:
+        raise StorageUnavailable(
+            f"The object store did not answer for {location.uri!r} ({type(exc).__name__}).", hint=_RETRY_HINT
+        ) from exc
+    except BotoCoreError as exc:
+        raise _denied(location, is_source, type(exc).__name__) from exc
+
+
+def _of_answer(exc: ClientError, location: S3Object, is_source: bool) -> SrError:
+    code, status = str(exc.response.get("Error", {}).get("Code", "")), _status(exc)
+    if code in _BUSY_CODES or status in (409, 429) or status >= 500:
+        return StorageUnavailable(
+            f"The object store could not serve {location.uri!r} ({code or status}).", hint=_RETRY_HINT
+        )
+    if status in (412, 416):
+        return _changed(location) if is_source else _exists(location)
+    if status == 404 and is_source:
+        return InputNotFound(f"There is no object {location.uri!r}.", hint="Check the bucket and the key.")
+    if status == 404:
+        return TargetUnwritable(f"There is no bucket {location.bucket!r}.", hint="Create it or name another.")
+    return _denied(location, is_source, code or str(status))
+
+
+def _denied(location: S3Object, is_source: bool, why: str) -> SrError:
+    hint = "Check the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY or a profile) and the bucket's policy."
+    if is_source:
+        return InputUnreadable(f"{location.uri!r} cannot be read ({why}).", hint=hint)
+    return TargetUnwritable(f"{location.uri!r} cannot be written ({why}).", hint=hint)
+
+
+def _changed(location: S3Object) -> InputChanged:
+    return InputChanged(f"{location.uri!r} was changed after the job was planned.", hint="Submit the job again.")
+
+
+def _exists(location: S3Object) -> TargetExists:
+    return TargetExists(f"{location.uri!r} exists already.", hint="Name another output or allow overwriting.")
+
+
+def _status(exc: ClientError) -> int:
+    return int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

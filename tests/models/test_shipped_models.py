@@ -1,0 +1,27 @@
+"""The models that come with the project can be prepared as their cards promise."""
+
+from pathlib import Path
+
+import pytest
+
+from sr_tasks.config import Settings
+from sr_tasks.inference.backend import BACKENDS, backend_for
+from sr_tasks.models.prepare import prepare
+from sr_tasks.models.registry import Registry
+from tests.models.sample_models import variant
+
+SHIPPED = Registry(Settings().models_dir)
+
+
+def test_the_baseline_is_there_and_can_do_both_scales() -> None:
+    assert SHIPPED.get("bicubic").card.scales == (2, 4)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", SHIPPED.names())
+def test_every_shipped_model_is_prepared_at_all_its_scales(tmp_path: Path, name: str, backend: str) -> None:
+    entry = SHIPPED.get(name)
+    for scale in entry.card.scales:
+        for kind in (variant(scale=scale), variant(scale=scale, chroma="422", bit_depth=10)):
+            prepared, _ = prepare(entry, kind, backend_for(backend), "auto", tmp_path, width=160, height=90)
+            assert (prepared.name, prepared.variant.scale) == (name, scale)

@@ -1,0 +1,111 @@
+"""Instruments as real packets on a real socket, and silence where nobody listens."""
+
+import io
+import math
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+from loguru import logger
+
+from sr_tasks.config import Settings
+from sr_tasks.telemetry.statsd import INSTRUMENTS, Instruments
+
+LETTERS = {"counter": "c", "gauge": "g", "timer": "ms"}
+
+
+@pytest.fixture
+def server() -> Iterator[socket.socket]:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.settimeout(5)
+        yield listening
+
+
+@pytest.fixture
+def log() -> Iterator[io.StringIO]:
+    lines = io.StringIO()
+    sink = logger.add(lines, format="{level} {message}")
+    yield lines
+    logger.remove(sink)
+
+
+def settings(server: socket.socket) -> Settings:
+    return Settings(statsd_host="127.0.0.1", statsd_port=server.getsockname()[1])
+
+
+FACTS: list[tuple[Callable[[Instruments], None], list[str]]] = [
+    (lambda to: to.job_changed("PENDING"), ["sr.jobs.pending:1|c"]),
+    (lambda to: to.job_changed("PROCESSING"), ["sr.jobs.processing:1|c"]),
+    (lambda to: to.job_changed("COMPLETED"), ["sr.jobs.completed:1|c"]),
+    (lambda to: to.job_changed("FAILED"), ["sr.jobs.failed:1|c"]),
+    (lambda to: to.frames_done(120), ["sr.frames:120|c"]),
+    (lambda to: to.speed_measured(12.5), ["sr.fps:12.5|g"]),
+    (lambda to: to.chunk_committed(1.5), ["sr.chunk_time:1500.000000|ms"]),
+    (lambda to: to.quality_measured(41.5, 0.98), ["sr.quality.psnr:41.5|g", "sr.quality.ssim:0.98|g"]),
+    (lambda to: to.retry_started(), ["sr.retries:1|c"]),
+    (lambda to: to.cache_hit(), ["sr.cache.hits:1|c"]),
+    (lambda to: to.cache_missed(), ["sr.cache.misses:1|c"]),
+]
+
+
+def test_every_fact_is_one_packet_and_the_table_lists_them_all(server: socket.socket) -> None:
+    instruments, seen = Instruments(settings(server)), {}
+    for tell, packets in FACTS:
+        tell(instruments)
+        for packet in packets:
+            got = server.recv(1024).decode()
+            assert got == packet
+            name, _, letter = got.removeprefix("sr.").replace("|", ":").split(":")
+            seen[name] = letter
+    assert seen == {row.name: LETTERS[row.kind] for row in INSTRUMENTS}
+    assert all(row.help.endswith(".") and row.unit for row in INSTRUMENTS)
+
+
+def test_what_is_no_number_is_not_sent(server: socket.socket) -> None:
+    instruments = Instruments(settings(server))
+    instruments.quality_measured(math.inf, math.nan)
+    instruments.speed_measured(math.nan)
+    instruments.chunk_committed(math.inf)
+    instruments.quality_measured(math.inf, -0.5)
+    assert server.recv(1024).decode() == "sr.quality.ssim:0|g\nsr.quality.ssim:-0.5|g"
+
+
+def test_without_a_host_and_after_closing_nothing_happens(server: socket.socket, log: io.StringIO) -> None:
+    closed = Instruments(settings(server))
+    closed.close()
+    closed.close()
+    for instruments in (Instruments(Settings()), closed):
+        for tell, _ in FACTS:
+            tell(instruments)
+    server.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        server.recv(1024)
+    assert log.getvalue() == ""
+
+
+def test_a_host_that_is_unknown_is_one_warning(log: io.StringIO) -> None:
+    instruments = Instruments(Settings(statsd_host="statsd.invalid"))
+    for tell, _ in FACTS:
+        tell(instruments)
+    assert log.getvalue().count("WARNING") == 1
+    assert "statsd.invalid" in log.getvalue()
+
+
+def test_packets_that_cannot_be_sent_are_one_warning(log: io.StringIO) -> None:
+    # A broadcast address needs a permission that the socket does not ask for.
+    instruments = Instruments(Settings(statsd_host="255.255.255.255"))
+    for tell, _ in FACTS:
+        tell(instruments)
+    assert log.getvalue().count("WARNING") == 1
+    assert "metrics are lost" in log.getvalue()
+
+
+def test_nobody_listening_is_no_error(log: io.StringIO) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
+        gone.bind(("127.0.0.1", 0))
+        port = gone.getsockname()[1]
+    instruments = Instruments(Settings(statsd_host="127.0.0.1", statsd_port=port))
+    for tell, _ in FACTS * 3:
+        tell(instruments)
+    assert log.getvalue() == ""
