@@ -25,6 +25,8 @@ from sr_tasks.media.source import open_source, translated
 TARGETS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 """Suffix of an output -> FFmpeg's muxer."""
 
+_TIME_CODE = "written anew from the time code tag of the video"
+
 _OWN_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "vendor_id"})
 """Tags that describe the old file itself; the muxer writes its own."""
 
@@ -39,7 +41,7 @@ class StreamFate(BaseModel):
     type: str
     codec: str
     language: str
-    fate: Literal["enhanced", "kept", "dropped"]
+    fate: Literal["enhanced", "kept", "converted", "dropped"]
     reason: str = ""
 
 
@@ -63,9 +65,8 @@ def plan_streams(path: Path, video: VideoInfo, suffix: str, codec: str) -> list[
         _fit_picture(trial, codec, suffix)
         fates: list[StreamFate] = []
         for stream in source.streams:
-            fate = _fate(stream, video, trial, suffix, sum(f.output_index is not None for f in fates))
-            fates.append(fate)
-    return fates
+            fates.append(_fate(stream, video, trial, suffix, sum(f.output_index is not None for f in fates)))
+    return [_with_time_code(fate, fates, muxer) for fate in fates]
 
 
 def assemble(
@@ -142,10 +143,8 @@ def _fate(stream: Stream, video: VideoInfo, trial: OutputContainer, suffix: str,
     )
     if row.fate == "enhanced":
         return row
-    if "handler_name" in stream.metadata and "TimeCode" in stream.metadata["handler_name"]:
-        return row.model_copy(
-            update={"fate": "dropped", "output_index": None, "reason": "time code is carried as a tag of the video"}
-        )
+    if "TimeCode" in stream.metadata.get("handler_name", ""):
+        return row.model_copy(update={"fate": "converted", "output_index": None, "reason": _TIME_CODE})
     try:
         trial.add_stream_from_template(stream)
     except (ValueError, av.error.FFmpegError) as exc:
@@ -164,13 +163,20 @@ def _fate(stream: Stream, video: VideoInfo, trial: OutputContainer, suffix: str,
     return row
 
 
+def _with_time_code(fate: StreamFate, fates: list[StreamFate], muxer: str) -> StreamFate:
+    """MP4 and MOV muxers write a time code track of their own behind all others; Matroska has the tag alone."""
+    if fate.fate != "converted" or muxer == "matroska":
+        return fate
+    return fate.model_copy(update={"output_index": sum(other.output_index is not None for other in fates)})
+
+
 def _add_streams(
     source: InputContainer, output: OutputContainer, picture: VideoStream, fates: list[StreamFate]
 ) -> dict[int, Stream]:
     """Output streams by source index, in the source's order, with tags, languages and dispositions."""
     added: dict[int, Stream] = {}
     for fate in fates:
-        if fate.output_index is None:
+        if fate.fate not in ("enhanced", "kept"):
             continue
         original = source.streams[fate.source_index]
         if fate.fate == "enhanced":
@@ -192,6 +198,8 @@ def _describe_picture(
     context = stream.codec_context
     context.color_range, context.colorspace = video.color_range, video.colorspace
     context.color_primaries, context.color_trc = video.color_primaries, video.color_trc
+    if not video.is_vfr:
+        context.framerate = Fraction(video.average_rate)
     context.sample_aspect_ratio = Fraction(video.sample_aspect_ratio.replace(":", "/"))
     if context.name.endswith(("hevc", "libx265")) and output.format.name in ("mp4", "mov"):
         context.codec_tag = "hvc1"  # the tag that Apple's players ask for

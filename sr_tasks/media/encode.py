@@ -206,4 +206,6 @@ def _translated(path: Path) -> Iterator[None]:
 def encode_error(path: Path, exc: av.error.FFmpegError) -> ChunkFailed | DiskFull:
     if exc.errno == 28:
         return DiskFull(f"The disk under {path.parent} is full.", hint="Free some space; the job goes on from there.")
-    return ChunkFailed(f"The encoder broke off: {exc.strerror}.", hint="See the log of this step.")
+    return ChunkFailed(
+        f"FFmpeg cannot write {path.name}: {exc.strerror}.", hint="Run the job again with another codec."
+    )

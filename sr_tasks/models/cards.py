@@ -23,12 +23,12 @@ class GateLimits(_Strict):
     plane_shift_max: float = Field(
         default=0.8, description="Shift of any plane's mean beyond what the codec's noise explains, in 8-bit codes."
     )
-    block_shift_max: float = Field(default=3.4, description="The same of the worst 32x32 block of any plane.")
+    block_shift_max: float = Field(default=4.0, description="The same of the worst 32x32 block of any plane.")
     color_error_max: float = Field(
         default=0.9, description="Error that a wrong mix of the planes (matrix, range) explains, in 8-bit codes."
     )
-    pixel_shift_max: float = Field(default=0.12, description="Displacement against the source, in source pixels.")
-    seam_max: float = Field(default=1.4, description="How far a line across the picture stands out, in 8-bit codes.")
+    pixel_shift_max: float = Field(default=0.08, description="Displacement against the source, in source pixels.")
+    seam_max: float = Field(default=1.5, description="How far a line across the picture stands out, in 8-bit codes.")
     wrong_frames_max: int = Field(default=0, description="Frames in a neighbour's place, frozen or newly black.")
 
 

@@ -66,24 +66,6 @@ def job_context(job_id: str, *, step: str = "", chunk: int | None = None) -> Ite
         logger.configure(extra=outer)
 
 
-def capture_libav(level: int = logging.WARNING) -> None:
-    """Log what FFmpeg says, from that level on, as lines of ours. PyAV must have been told to pass it on.
-
-    Repeating the call changes only the level.
-    """
-    libav = logging.getLogger("libav")
-    libav.setLevel(level)
-    libav.propagate = False
-    if not any(isinstance(handler, _LibavHandler) for handler in libav.handlers):
-        libav.addHandler(_LibavHandler())
-
-
-class _LibavHandler(logging.Handler):
-    def emit(self, record: logging.LogRecord) -> None:
-        level = record.levelname if record.levelname in _LEVELS else record.levelno
-        logger.log(level, "{}: {}", record.name, record.getMessage())
-
-
 class _StreamSink:
     """Writes one line a record. On a terminal the line first wipes a progress bar that may stand there."""
 

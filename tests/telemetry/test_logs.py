@@ -11,7 +11,7 @@ from loguru import logger
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import UsageError
-from sr_tasks.telemetry.logs import bridge_to_logging, capture_libav, configure, job_context
+from sr_tasks.telemetry.logs import bridge_to_logging, configure, job_context
 
 
 class Terminal(io.StringIO):
@@ -160,19 +160,6 @@ def test_the_bridge_says_what_the_level_allows(caplog: pytest.LogCaptureFixture)
     bridge_to_logging(Settings(log_level="DEBUG"))
     logger.debug("detail")
     assert [record.getMessage() for record in caplog.records] == ["detail"]
-
-
-def test_warnings_of_ffmpeg_become_lines_with_the_job(caplog: pytest.LogCaptureFixture) -> None:
-    out = io.StringIO()
-    configure(Settings(), stream=out)
-    for _ in range(2):
-        capture_libav()
-    with job_context("job-1"):
-        logging.getLogger("libav.h264").warning("error while decoding MB %d {}", 7)
-        logging.getLogger("libav.h264").info("chatter")
-    assert len(out.getvalue().splitlines()) == 1
-    assert out.getvalue().endswith("job=job-1 libav.h264: error while decoding MB 7 {}\n")
-    assert not caplog.records
 
 
 def test_a_sink_that_fails_does_not_break_the_work(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,182 @@
+"""The command line: the same steps without Airflow.
+
+Exit codes: 0 done, 2 wrong usage, 3 input refused, 4 quality refused, 5 any other failure.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn, get_args
+
+from loguru import logger
+from pydantic import ValidationError
+
+from sr_tasks.config import Settings
+from sr_tasks.errors import JobCancelled, SrError, UsageError
+from sr_tasks.jobs.spec import Codec, JobSpec, Preset
+from sr_tasks.telemetry import logs, terminal
+
+INTERNAL_HINT = "This is a fault of the program; run it with SR_LOG_LEVEL=DEBUG to see where it broke."
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message[:1].upper()}{message[1:]}.", hint=f"See {self.prog} --help.")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code. A failure is one sentence, never a traceback."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in arguments
+    try:
+        args = _parser().parse_args(arguments)
+        settings = _settings(args)
+        logs.configure(settings)
+        signal.signal(signal.SIGTERM, _cancelled)
+        result = args.command(args, settings)
+    except SrError as exc:
+        return _failed(exc, as_json)
+    except KeyboardInterrupt:
+        stopped = JobCancelled("Stopped by the user.", hint="Finished chunks are kept; run it again to go on.")
+        return _failed(stopped, as_json)
+    except Exception as exc:
+        logger.opt(exception=exc).debug("unexpected failure")
+        return _failed(SrError(f"{type(exc).__name__}: {exc}.", hint=INTERNAL_HINT), as_json)
+    print(json.dumps(result) if as_json else args.describe(result))
+    return int(result.get("exit_code", 0))
+
+
+def job_id_of(spec: JobSpec) -> str:
+    """The same request has the same job id, so that a second run finds what the first one left."""
+    digest = hashlib.sha256(f"{Path.cwd()}\n{spec.model_dump_json()}".encode()).hexdigest()
+    return f"cli-{digest[:16]}"
+
+
+def _enhance(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    from sr_tasks.steps import validate
+
+    spec = spec_from(args)
+    validate.check(spec, settings)
+
+    from sr_tasks.steps import pipeline  # the runtimes load only for a job that is not refused
+
+    return pipeline.run(spec, job_id_of(spec), settings, terminal.for_stream(sys.stderr))
+
+
+def spec_from(args: argparse.Namespace) -> JobSpec:
+    """Raises UsageError naming the field that is wrong."""
+    fields = {name: getattr(args, name) for name in JobSpec.model_fields if getattr(args, name, None) is not None}
+    try:
+        return JobSpec.model_validate(fields)
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "request"
+        raise UsageError(f"{where}: {first['msg']} ({first['input']!r}).", hint="See --help.") from exc
+
+
+def _probe(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    from sr_tasks.media.probe import glance, probe
+    from sr_tasks.storage import transfer, uris
+
+    location = uris.parse(args.source, settings)
+    transfer.stat(location, settings)
+    path = transfer.fetch(location, settings.workdir / "fetched", settings)
+    glance(path, max_pixels=settings.max_pixels)
+    facts: dict[str, Any] = probe(path).model_dump(mode="json")
+    return facts
+
+
+def _verify(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    from sr_tasks.steps.verify import verify
+
+    return verify(args.source, args.output, args.model, settings, terminal.for_stream(sys.stderr))
+
+
+def _train(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    from sr_tasks.training.train import run
+
+    run(Path(args.recipe), Path(args.out), resume=args.resume)
+    return {"out": args.out}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m sr_tasks", description="Enhance videos, and prove that nothing else changed.")
+    commands = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
+
+    enhance = commands.add_parser("enhance", help="enlarge a video and deliver it if its quality is proved")
+    enhance.add_argument("source", metavar="INPUT", help="a path, file:///... or s3://bucket/key")
+    enhance.add_argument("output", metavar="OUTPUT", nargs="?", default="", help="default: beside the input, with _x2")
+    enhance.add_argument("--scale", type=int, choices=(2, 4))
+    enhance.add_argument("--model", metavar="NAME", help="default: compact-x2")
+    enhance.add_argument("--codec", choices=get_args(Codec))
+    enhance.add_argument("--crf", type=int, metavar="N", help="lower is better and larger")
+    enhance.add_argument("--preset", choices=get_args(Preset), metavar="P")
+    enhance.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    enhance.add_argument("--no-gate", dest="gate", action="store_false", help="deliver whatever the quality")
+    _common(enhance, _enhance, _describe_enhanced)
+
+    probe = commands.add_parser("probe", help="say what a file is")
+    probe.add_argument("source", metavar="INPUT")
+    _common(probe, _probe, lambda result: json.dumps(result, indent=2))
+
+    verify = commands.add_parser("verify", help="prove integrity and quality of an output against its source")
+    verify.add_argument("source", metavar="SOURCE")
+    verify.add_argument("output", metavar="OUTPUT")
+    verify.add_argument("--model", metavar="NAME", default="compact-x2", help="whose limits to judge by")
+    _common(verify, _verify, _describe_verified)
+
+    train = commands.add_parser("train", help="train a model from a recipe")
+    train.add_argument("recipe", metavar="RECIPE")
+    train.add_argument("--out", metavar="DIR", default="out/training")
+    train.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    _common(train, _train, lambda result: f"Trained into {result['out']}.")
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser, command: Any, describe: Any) -> None:
+    parser.add_argument("--workdir", metavar="DIR", help="scratch folder (default: SR_WORKDIR)")
+    parser.add_argument("--json", action="store_true", help="the last line of output is one JSON object")
+    parser.set_defaults(command=command, describe=describe)
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    settings = Settings.from_env()
+    if sys.stderr.isatty() and "SR_LOG_LEVEL" not in os.environ:
+        settings = dataclasses.replace(settings, log_level="WARNING")  # the bar says the rest
+    if args.workdir:
+        settings = dataclasses.replace(settings, workdir=Path(args.workdir).absolute())
+    return settings
+
+
+def _describe_enhanced(result: dict[str, Any]) -> str:
+    return (
+        f"Done: {result['frames']} frames at {result['width']}x{result['height']} in {result['seconds']} s.\n"
+        f"  output    {result['output']}\n  report    {result['report']}\n  manifest  {result['manifest']}"
+    )
+
+
+def _describe_verified(result: dict[str, Any]) -> str:
+    rows = [f"{'ok  ' if row['ok'] else 'FAIL'}  {row['check']}: {row['detail']}" for row in result["findings"]]
+    return "\n".join([*rows, f"Verdict: {result['verdict']}.", *(f"  {reason}" for reason in result["reasons"])])
+
+
+def _failed(error: SrError, as_json: bool) -> int:
+    if as_json:
+        print(json.dumps({"status": "FAILED", "error": error.as_dict()}))
+    hint = f"\n  {error.hint}" if error.hint else ""
+    print(f"{error.code}: {error.message}{hint}", file=sys.stderr)
+    return error.exit_code
+
+
+def _cancelled(number: int, frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""Assess: compares an output with its source frame by frame. Streams both files once; keeps figures, never frames.
+
+Frames are paired by order: the n-th time stamp of the source with the n-th frame of the output. Time stamps at which
+the source's decoder gives no frame count too, with the frame before them in its place, as upscaling does.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+
+from sr_tasks.errors import IntegrityBroken
+from sr_tasks.media.info import MediaInfo, VideoInfo
+from sr_tasks.quality.figures import (
+    Comparer,
+    Look,
+    Picture,
+    output_picture,
+    source_picture,
+)
+from sr_tasks.quality.frames import DecodeTally, Frame, decoded, prefetched, with_missing
+from sr_tasks.quality.order import Order
+from sr_tasks.quality.pictures import Album
+from sr_tasks.quality.records import Assessment, DecodeFacts
+from sr_tasks.quality.tallies import Place, Stamps, Summary
+
+CLOSER_EVERY = 4
+"""SSIM and colour are taken of every fourth frame, geometry of every second one, all other figures of every frame."""
+CLOSER_DB = 1.5
+"""All figures are taken of the first frame and of every frame whose PSNR falls so far below the mean up to it."""
+
+_REPORT_EVERY = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pair:
+    """One frame of both files, ready to compare."""
+
+    place: Place
+    source: Picture
+    output: Picture
+    is_exempt: bool
+    """Damaged or missing in the source: its place among its neighbours says nothing."""
+
+
+def assess(
+    source: Path,
+    output: Path,
+    source_info: MediaInfo,
+    output_info: MediaInfo,
+    scale: int,
+    *,
+    report_progress: Callable[[int], None],
+    damaged_pts: frozenset[int] = frozenset(),
+    threads: int = 2,
+    album: Album | None = None,
+) -> Assessment:
+    """Compare all frames of `output` with `source`, decoding each file once and to its end.
+
+    `damaged_pts` are the source's time stamps that its decoder gives no frame for. `report_progress` is told the frames
+    done. `threads` is how many cores may be used. An `album` is offered every frame for pictures.
+    Raises IntegrityBroken if the files have no pair of frames to compare or their shapes do not belong together, and
+    InputRefused errors if a file cannot be opened.
+    """
+    tallies = DecodeTally(), DecodeTally()
+    source_frames = with_missing(decoded(source, source_info.video.index, 1, tallies[0]), damaged_pts)
+    output_frames = prefetched(decoded(output, output_info.video.index, max(1, threads - 1), tallies[1]))
+    run = _Run(source_info, output_info, scale, album)
+    own_threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # planes are too small to be worth splitting; the cores are busy decoding
+    try:
+        with closing(source_frames), closing(output_frames):
+            for pair in run.pairs(source_frames, output_frames):
+                run.add(pair)
+                if run.count % _REPORT_EVERY == 0:
+                    report_progress(run.count)
+    finally:
+        cv2.setNumThreads(own_threads)
+    if run.count == 0:
+        raise IntegrityBroken(f"{output} has no frame to compare with {source}.", hint="Run the job again.")
+    report_progress(run.count)
+    return run.assessment(tallies[1])
+
+
+class _Run:
+    """The state of one assessment: what compares the frames, and the tallies."""
+
+    def __init__(self, source_info: MediaInfo, output_info: MediaInfo, scale: int, album: Album | None) -> None:
+        _check_shapes(source_info.video, output_info.video, scale)
+        self.count = 0
+        self._video, self._scale, self._album = source_info.video, scale, album
+        self._comparer = Comparer(self._video.width, self._video.height)
+        self._summary = Summary(self._video.frames)
+        self._stamps = Stamps(self._video.tick, output_info.video.tick)
+        self._order = Order()
+        self._source_frames = self._output_frames = self._damaged = 0
+
+    def pairs(self, source_frames: Iterator[Frame], output_frames: Iterator[Frame]) -> Iterator[_Pair]:
+        """Pairs by order. Reads both files to their ends even if one has more frames."""
+        for source in source_frames:
+            self._source_frames += 1
+            self._damaged += source.is_missing or source.is_corrupt
+            output = next(output_frames, None)
+            if output is None:
+                continue
+            self._output_frames += 1
+            yield _Pair(
+                place=self._stamps.place(self.count, source.pts, output.pts),
+                source=source_picture(source),
+                output=output_picture(output, self._video.width, self._video.height, self._scale),
+                is_exempt=source.is_missing or source.is_corrupt,
+            )
+        self._output_frames += sum(1 for _ in output_frames)
+
+    def add(self, pair: _Pair) -> None:
+        """Take the next pair into all tallies."""
+        figures = self._comparer.compare(pair.source, pair.output, self._look)
+        self._summary.add(pair.place, figures)
+        if self._album is not None:
+            self._album.offer(pair.place, pair.source, pair.output, figures)
+        self._order.add(pair.place, pair.source, pair.output, is_exempt=pair.is_exempt)
+        self.count += 1
+
+    def _look(self, psnr_db: float) -> Look:
+        if self.count == 0 or psnr_db < self._summary.psnr.value - CLOSER_DB:
+            return Look()
+        return Look(
+            ssim=self.count % CLOSER_EVERY == 0,
+            color=self.count % CLOSER_EVERY == 2,
+            geometry=self.count % 2 == 1,
+        )
+
+    def assessment(self, output_tally: DecodeTally) -> Assessment:
+        """Everything found, once both files were read to their ends."""
+        summary = self._summary
+        return Assessment(
+            scale=self._scale,
+            frames=self.count,
+            psnr_mean=summary.psnr.value,
+            psnr_worst=summary.psnr_worst.result(),
+            ssim_mean=summary.ssim.value,
+            ssim_worst=summary.ssim_worst.result(),
+            block_psnr_worst=summary.block_psnr_worst.result(),
+            block_shift_worst=summary.block_shift_worst.result(),
+            plane_shift_worst=summary.plane_shift_worst.result(),
+            color_error_worst=summary.color_error_worst.result(),
+            pixel_shift_worst=summary.pixel_shift_worst.result(),
+            seam_worst=summary.seam_worst.result(),
+            misplaced=self._order.misplaced,
+            frozen=self._order.frozen,
+            black=self._order.black,
+            decode=DecodeFacts(
+                source_frames=self._source_frames,
+                output_frames=self._output_frames,
+                damaged_frames=self._damaged,
+                output_corrupt_frames=output_tally.corrupt_frames,
+                output_errors=output_tally.error_count,
+                output_error_texts=tuple(output_tally.errors),
+            ),
+            timing=self._stamps.result(),
+            series=summary.series(),
+        )
+
+
+def _check_shapes(source: VideoInfo, output: VideoInfo, scale: int) -> None:
+    if (output.width, output.height) != (source.width * scale, source.height * scale):
+        raise IntegrityBroken(
+            f"The output is {output.width}x{output.height}, not {scale} times {source.width}x{source.height}.",
+            hint="Check that both files and the scale belong together.",
+        )
+    if (output.chroma == "gray") != (source.chroma == "gray"):
+        raise IntegrityBroken(
+            f"The output is {output.pix_fmt} while the source is {source.pix_fmt}.",
+            hint="Check that both files belong together.",
+        )

@@ -1,0 +1,76 @@
+"""The gate: holds an assessment against a model's limits and says whether the output may be delivered. Pure."""
+
+from collections.abc import Iterator
+
+from sr_tasks.models.cards import GateLimits
+from sr_tasks.quality.records import Assessment, Decision, Extreme, IntegrityReport, Occurrences, Verdict
+
+_HINT_LOSSY = "If the encode was meant to be small, ask for a lower CRF; otherwise try another model."
+_HINT_WRONG = "Run the job again; if it fails in the same way, report it with the manifest."
+
+
+def judge(assessment: Assessment, integrity: IntegrityReport, limits: GateLimits) -> Verdict:
+    """Passed if nothing speaks against the output, else failed, with one sentence for each thing that does."""
+    broken = [f"{finding.check}: {finding.detail}." for finding in integrity.findings if not finding.ok]
+    wrong = [*_places(assessment, limits), *_shifts(assessment, limits)]
+    low = list(_low(assessment, limits))
+    reasons = (*broken, *wrong, *low)
+    if not reasons:
+        return Verdict(decision=Decision.PASSED, reasons=())
+    return Verdict(decision=Decision.FAILED, reasons=reasons, hint=_HINT_WRONG if broken or wrong else _HINT_LOSSY)
+
+
+def _low(assessment: Assessment, limits: GateLimits) -> Iterator[str]:
+    """Figures that must not be too low."""
+    if assessment.psnr_mean < limits.global_psnr_min:
+        yield (
+            f"The mean PSNR against the source is {assessment.psnr_mean:.1f} dB; "
+            f"at least {limits.global_psnr_min:g} dB is wanted."
+        )
+    for name, found, limit, unit, digits in (
+        ("The PSNR of the worst frame", assessment.psnr_worst, limits.frame_psnr_min, " dB", 1),
+        ("The PSNR of the worst block", assessment.block_psnr_worst, limits.block_psnr_min, " dB", 1),
+        ("The SSIM of the worst frame", assessment.ssim_worst, limits.ssim_min, "", 3),
+    ):
+        if found.value < limit:
+            yield f"{name} is {found.value:.{digits}f}{unit} {_where(found)}; at least {limit:g}{unit} is wanted."
+
+
+def _shifts(assessment: Assessment, limits: GateLimits) -> Iterator[str]:
+    """Figures that must not be too large, each typical of one fault."""
+    for name, found, limit, unit in (
+        ("The picture is displaced by", assessment.pixel_shift_worst, limits.pixel_shift_max, "source px"),
+        ("Brightness or colour is shifted by", assessment.plane_shift_worst, limits.plane_shift_max, "codes"),
+        ("A block's brightness or colour is off by", assessment.block_shift_worst, limits.block_shift_max, "codes"),
+        ("Colours or contrast are mixed wrongly (matrix or range) by", assessment.color_error_worst,
+         limits.color_error_max, "codes"),
+        ("A line across the picture (a seam) stands out by", assessment.seam_worst, limits.seam_max, "codes"),
+    ):  # fmt: skip
+        if abs(found.value) > limit:
+            plane = f" in {found.plane}" if found.plane else ""
+            yield f"{name} {abs(found.value):.2f} {unit}{plane} {_where(found)}; at most {limit:g} is allowed."
+
+
+def _places(assessment: Assessment, limits: GateLimits) -> Iterator[str]:
+    """Frames that are not what they should be."""
+    for name, found in (
+        ("show the picture of a neighbouring frame", assessment.misplaced),
+        ("are frozen although the source moves", assessment.frozen),
+        ("are black although the source is not", assessment.black),
+    ):
+        if found.count > limits.wrong_frames_max:
+            yield f"{found.count} frames {name}: {_list(found)}."
+
+
+def _where(found: Extreme) -> str:
+    place = f"at frame {found.frame} ({found.time_s:.2f} s)"
+    if found.x >= 0 and found.y >= 0:
+        return f"{place}, source px {found.x},{found.y}"
+    if found.x >= 0:
+        return f"{place}, source column {found.x}"
+    return f"{place}, source row {found.y}" if found.y >= 0 else place
+
+
+def _list(found: Occurrences) -> str:
+    shown = ", ".join(f"{o.frame} ({o.time_s:.2f} s)" for o in found.first[:5])
+    return f"{shown} and {found.count - 5} more" if found.count > 5 else shown

@@ -1,0 +1,182 @@
+"""Integrity: proves that an output holds all its source holds beside the picture. Reads packets, decodes nothing.
+
+The pictures themselves were decoded to their end by the assessment, whose findings come in as `decode` and `timing`.
+"""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+from sr_tasks.media.assemble import StreamFate
+from sr_tasks.media.info import MediaInfo, VideoInfo
+from sr_tasks.quality.records import DecodeFacts, Finding, IntegrityReport, Timing
+from sr_tasks.quality.streams import StreamPrint, fingerprints
+
+UNSPECIFIED = frozenset({0, 2})
+"""FFmpeg's numbers for a colour tag that says nothing (0 for range, 2 for the others; 0 is reserved there)."""
+
+
+def check(
+    source: Path,
+    output: Path,
+    source_info: MediaInfo,
+    output_info: MediaInfo,
+    *,
+    scale: int,
+    fates: Sequence[StreamFate],
+    decode: DecodeFacts,
+    timing: Timing,
+) -> IntegrityReport:
+    """Compare everything but the look of the picture. `fates` says what was to become of each stream of the source.
+
+    Raises InputRefused errors if a file cannot be opened.
+    """
+    kept = [(fate, fate.output_index) for fate in fates if fate.fate == "kept" and fate.output_index is not None]
+    before = fingerprints(source, {fate.source_index for fate, _ in kept})
+    after = fingerprints(output, {index for _, index in kept})
+    tolerance = _tolerance(source_info.video, output_info.video)
+    findings = [
+        _size(source_info.video, output_info.video, scale),
+        _frames(source_info.video, decode),
+        _decodes(decode),
+        _time_stamps(timing, tolerance),
+        _duration(source_info.video, output_info.video, timing, tolerance),
+        _stream_list(output_info, {fate.output_index for fate in fates if fate.output_index is not None}),
+    ]
+    for fate, index in kept:
+        findings += _kept(fate, before.get(fate.source_index), after.get(index), Fraction(timing.offset_s))
+    findings += _tags(source_info.video, output_info.video)
+    return IntegrityReport(ok=all(finding.ok for finding in findings), findings=tuple(findings))
+
+
+def _tolerance(source: VideoInfo, output: VideoInfo) -> Fraction:
+    """How far a time stamp may be off: not at all where the output's ticks hold the source's, else by rounding: half a
+    tick at the frame itself and half a tick at the first one, from which the offset is taken."""
+    return Fraction(0) if (source.tick / output.tick).denominator == 1 else output.tick
+
+
+def _size(source: VideoInfo, output: VideoInfo, scale: int) -> Finding:
+    wanted = f"{source.width * scale}x{source.height * scale}"
+    actual = f"{output.width}x{output.height}"
+    return Finding(
+        check="Frame size", ok=actual == wanted, detail=actual if actual == wanted else f"{actual}, not {wanted}"
+    )
+
+
+def _frames(source: VideoInfo, decode: DecodeFacts) -> Finding:
+    counts = {source.frames, decode.source_frames, decode.output_frames}
+    detail = f"{decode.output_frames} in the output, {source.frames} in the source"
+    if decode.source_frames != source.frames:
+        detail += f" ({decode.source_frames} of them can be decoded)"
+    if decode.damaged_frames:
+        detail += f"; {decode.damaged_frames} damaged in the source"
+    return Finding(check="Frames", ok=len(counts) == 1, detail=detail)
+
+
+def _decodes(decode: DecodeFacts) -> Finding:
+    ok = decode.output_errors == 0 and decode.output_corrupt_frames == 0
+    detail = f"all {decode.output_frames} frames, without errors"
+    if not ok:
+        detail = f"{decode.output_errors} errors, {decode.output_corrupt_frames} corrupt frames"
+        if decode.output_error_texts:
+            detail += f" ({'; '.join(decode.output_error_texts)})"
+    return Finding(check="Output decodes to its end", ok=ok, detail=detail)
+
+
+def _time_stamps(timing: Timing, tolerance: Fraction) -> Finding:
+    deviation = Fraction(timing.deviation_s)
+    ok = deviation <= tolerance
+    if deviation == 0:
+        detail = "every one equal"
+    elif ok:
+        detail = f"every one equal to within the rounding of the container's ticks ({_ms(deviation)})"
+    else:
+        detail = f"frame {timing.deviation_frame} is off by {_ms(deviation)}"
+    offset = Fraction(timing.offset_s)
+    if offset:
+        detail += f"; all streams start {_ms(abs(offset))} {'later' if offset > 0 else 'earlier'} in this container"
+    return Finding(check="Time stamps", ok=ok, detail=detail)
+
+
+def _duration(source: VideoInfo, output: VideoInfo, timing: Timing, tolerance: Fraction) -> Finding:
+    """To within one frame: some containers do not store how long the last frame is shown."""
+    end = source.end_pts * source.tick + Fraction(timing.offset_s)
+    frame = Fraction(source.end_pts - source.start_pts, max(1, source.frames)) * source.tick
+    return Finding(
+        check="Duration",
+        ok=abs(output.end_pts * output.tick - end) <= max(tolerance, frame),
+        detail=f"{output.duration_s:.3f} s, source {source.duration_s:.3f} s",
+    )
+
+
+def _stream_list(output: MediaInfo, wanted: set[int]) -> Finding:
+    actual = {stream.index for stream in output.streams}
+    parts = [f"{len(actual)} streams, as planned"] if wanted == actual else []
+    if wanted - actual:
+        parts.append(f"missing: {sorted(wanted - actual)}")
+    if actual - wanted:
+        parts.append(f"not planned: {sorted(actual - wanted)}")
+    return Finding(check="Streams", ok=wanted == actual, detail="; ".join(parts))
+
+
+def _kept(fate: StreamFate, before: StreamPrint | None, after: StreamPrint | None, offset: Fraction) -> list[Finding]:
+    name = f"{fate.type.capitalize()} #{fate.source_index} ({' '.join(filter(None, (fate.codec, fate.language)))})"
+    if before is None or after is None:
+        return [
+            Finding(check=f"{name}: there", ok=False, detail="not found in the " + ("output" if before else "source"))
+        ]
+    ok = before.holds_the_same_as(after)
+    detail = f"all {after.packets} packets byte-identical"
+    if not ok:
+        detail = f"packets differ ({after.packets} packets, source {before.packets})"
+    return [Finding(check=f"{name}: content", ok=ok, detail=detail), *_start(name, before, after, offset)]
+
+
+def _start(name: str, before: StreamPrint, after: StreamPrint, offset: Fraction) -> list[Finding]:
+    """First and last packet against the picture: both files must have moved the stream as they moved the picture."""
+    if before.start is None or after.start is None or before.end is None or after.end is None:
+        return []
+    rounding = before.tick + after.tick
+    at_start = after.start - before.start - offset
+    at_end = after.end - before.end - offset
+    worst = max(at_start, at_end, key=abs)
+    ok = abs(worst) <= rounding
+    detail = "as in the source" if ok else f"moved by {_ms(worst)} against the picture"
+    return [Finding(check=f"{name}: in step with the picture", ok=ok, detail=detail)]
+
+
+def _tags(source: VideoInfo, output: VideoInfo) -> list[Finding]:
+    names = ("color_range", "color_primaries", "color_trc", "colorspace")
+    changed = [
+        f"{name} {getattr(source, name)} became {getattr(output, name)}"
+        for name in names
+        if not _same_tag(getattr(source, name), getattr(output, name))
+    ]
+    aspect = _aspect(source.sample_aspect_ratio), _aspect(output.sample_aspect_ratio)
+    return [
+        Finding(check="Colour tags", ok=not changed, detail=", ".join(changed) or "as in the source"),
+        Finding(
+            check="Pixel aspect ratio",
+            ok=aspect[0] == aspect[1],
+            detail=f"{output.sample_aspect_ratio}, source {source.sample_aspect_ratio}",
+        ),
+        Finding(
+            check="Rotation",
+            ok=source.rotation % 360 == output.rotation % 360,
+            detail=f"{output.rotation} degrees, source {source.rotation}",
+        ),
+    ]
+
+
+def _same_tag(source: int, output: int) -> bool:
+    return source == output or (source in UNSPECIFIED and output in UNSPECIFIED)
+
+
+def _aspect(text: str) -> Fraction:
+    """`0:1` and `1:1` both mean square px."""
+    numerator, denominator = (int(part) for part in text.split(":"))
+    return Fraction(numerator, denominator) if numerator and denominator else Fraction(1)
+
+
+def _ms(value: Fraction) -> str:
+    return f"{float(value * 1000):.3g} ms"

@@ -1,0 +1,191 @@
+"""Before and after: crops of source and output for the report, picked as frames pass by. Keeps crops, never frames."""
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from sr_tasks.media.info import VideoInfo
+from sr_tasks.quality.figures import BLOCK, FrameFigures, Located, Picture
+from sr_tasks.quality.frames import Frame
+from sr_tasks.quality.tallies import Place
+
+CROP_WIDTH, CROP_HEIGHT = 128, 96
+"""Source px shown of a frame, where it has so many."""
+DETAILED_PICTURES = 4
+"""The most detailed frame of each such part of the video is shown."""
+JPEG_QUALITY = 93
+
+_MORE = 1.03
+"""A frame must have so many times the detail of the one kept to take its place, so that few crops are made in vain."""
+_ALIGN = 4
+"""Crops start at multiples of this, so that chroma is cut where luma is."""
+_COEFFICIENTS = {4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
+"""AVColorSpace -> weights of red and blue in luma."""
+_BT709 = (0.2126, 0.0722)
+_FULL_RANGE = 2
+
+Rgb = NDArray[np.uint8]
+
+
+class PicturePair(BaseModel):
+    """One region of one frame. Images are data URIs, turned as a player turns them; the size is the output's."""
+
+    model_config = ConfigDict(frozen=True)
+
+    reason: Literal["detailed", "worst"]
+    frame: int
+    time_s: float
+    x: int
+    y: int
+    """Source px of the top left corner, before turning."""
+    width: int
+    height: int
+    source: str
+    """The source's own px, to be shown enlarged without smoothing."""
+    bicubic: str
+    """The source enlarged by bicubic interpolation."""
+    output: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Crop:
+    """The same region of both files' planes."""
+
+    place: Place
+    score: float
+    x: int
+    y: int
+    source: Frame
+    output: Frame
+
+
+class Album:
+    """Picks the most detailed frame of each part of a video, its worst frame and its worst block.
+
+    Hand one to the assessment; `pairs` has the pictures afterwards.
+    """
+
+    def __init__(self, video: VideoInfo, scale: int) -> None:
+        self._video, self._scale = video, scale
+        self._part = max(1, -(-video.frames // DETAILED_PICTURES))
+        self._detailed: dict[int, _Crop] = {}
+        self._worst: dict[str, _Crop] = {}
+
+    def offer(self, place: Place, source: Picture, output: Picture, figures: FrameFigures) -> None:
+        """Look at the next pair of frames and keep crops of it if it is worth it."""
+        if figures.geometry is not None:
+            part, detail = place.frame // self._part, figures.geometry.detail
+            if part not in self._detailed or detail > self._detailed[part].score * _MORE:
+                self._detailed[part] = self._crop(place, detail, _most_detailed(source.luma), source, output)
+        for kind, score in (("frame", figures.psnr), ("block", figures.block_psnr.value)):
+            if kind not in self._worst or score < self._worst[kind].score:
+                self._worst[kind] = self._crop(place, score, figures.block_psnr, source, output)
+
+    def _crop(self, place: Place, score: float, at: Located, source: Picture, output: Picture) -> _Crop:
+        """A crop around a block."""
+        height, width = source.luma.shape
+        columns, rows = min(CROP_WIDTH, width), min(CROP_HEIGHT, height)
+        x = max(0, min(at.x - (columns - BLOCK) // 2, width - columns)) // _ALIGN * _ALIGN
+        y = max(0, min(at.y - (rows - BLOCK) // 2, height - rows)) // _ALIGN * _ALIGN
+        return _Crop(
+            place=place,
+            score=score,
+            x=x,
+            y=y,
+            source=_cut(source.frame, x, y, columns, rows),
+            output=_cut(output.frame, *(side * self._scale for side in (x, y, columns, rows))),
+        )
+
+    def pairs(self) -> list[PicturePair]:
+        """The pictures, none of them twice: the most detailed in order, then the worst."""
+        return list(self._pairs())
+
+    def _pairs(self) -> Iterator[PicturePair]:
+        shown: set[tuple[int, int, int]] = set()
+        kept = [("detailed", self._detailed[part]) for part in sorted(self._detailed)]
+        for reason, crop in kept + [("worst", self._worst[kind]) for kind in sorted(self._worst)]:
+            if (crop.place.frame, crop.x, crop.y) not in shown:
+                shown.add((crop.place.frame, crop.x, crop.y))
+                yield self._pair("worst" if reason == "worst" else "detailed", crop)
+
+    def _pair(self, reason: Literal["detailed", "worst"], crop: _Crop) -> PicturePair:
+        before, after = to_rgb(crop.source, self._video), to_rgb(crop.output, self._video)
+        size = after.shape[1], after.shape[0]
+        bicubic = cv2.resize(before, size, interpolation=cv2.INTER_CUBIC)
+        source, bicubic, output = (_turn(image, self._video.rotation) for image in (before, bicubic, after))
+        across, down = (int(part) for part in self._video.sample_aspect_ratio.split(":"))
+        aspect = across / down if across and down else 1.0
+        height, width = output.shape[:2]
+        return PicturePair(
+            reason=reason,
+            frame=crop.place.frame,
+            time_s=crop.place.time_s,
+            x=crop.x,
+            y=crop.y,
+            width=round(width / aspect if self._video.rotation % 180 else width * aspect),
+            height=height,
+            source=_uri(source, ".png"),
+            bicubic=_uri(bicubic, ".jpg"),
+            output=_uri(output, ".jpg"),
+        )
+
+
+def to_rgb(frame: Frame, video: VideoInfo) -> Rgb:
+    """The frame as `[rows, columns, 3]` uint8 RGB, by the video's matrix and range; unspecified ones by its size."""
+    luma = frame.planes[0]
+    rows, columns = luma.shape
+    by_size = _COEFFICIENTS[6] if video.height <= 576 and video.colorspace != 1 else _BT709
+    red, blue = _COEFFICIENTS.get(video.colorspace, by_size)
+    step = 2.0 ** (frame.bit_depth - 8)
+    is_full = video.color_range == _FULL_RANGE or video.pix_fmt.startswith("yuvj")
+    black, span, chroma_span = (0.0, 255.0, 255.0) if is_full else (16.0, 219.0, 224.0)
+    y = (luma.astype(np.float32) / step - black) / span
+    if len(frame.planes) == 1:
+        return np.asarray(np.clip(np.repeat(y[..., None], 3, axis=2) * 255.0 + 0.5, 0, 255), np.uint8)
+    u, v = (
+        (cv2.resize(plane.astype(np.float32), (columns, rows)) / step - 128.0) / chroma_span
+        for plane in frame.planes[1:]
+    )
+    r, b = y + 2.0 * (1.0 - red) * v, y + 2.0 * (1.0 - blue) * u
+    g = (y - red * r - blue * b) / (1.0 - red - blue)
+    return np.asarray(np.clip(np.stack([r, g, b], axis=2) * 255.0 + 0.5, 0, 255), np.uint8)
+
+
+def _most_detailed(luma: NDArray[np.uint8]) -> Located:
+    """The block in the middle of the region with the largest gradients."""
+    rows, columns = luma.shape
+    across, down = cv2.Sobel(luma, cv2.CV_16S, 1, 0), cv2.Sobel(luma, cv2.CV_16S, 0, 1)
+    energy = cv2.add(cv2.convertScaleAbs(across), cv2.convertScaleAbs(down))
+    size = min(CROP_WIDTH, columns), min(CROP_HEIGHT, rows)
+    sums: Any = cv2.boxFilter(energy, cv2.CV_32F, size, anchor=(0, 0))[: rows - size[1] + 1, : columns - size[0] + 1]
+    y, x = (int(place) for place in np.unravel_index(int(np.argmax(sums)), sums.shape))
+    return Located(value=0.0, x=x + (size[0] - BLOCK) // 2, y=y + (size[1] - BLOCK) // 2)
+
+
+def _cut(frame: Frame, x: int, y: int, width: int, height: int) -> Frame:
+    """A copy of a region of all planes."""
+    rows, columns = frame.planes[0].shape
+    planes = []
+    for plane in frame.planes:
+        down, across = -(-rows // plane.shape[0]), -(-columns // plane.shape[1])
+        region = plane[y // down : -(-(y + height) // down), x // across : -(-(x + width) // across)]
+        planes.append(region.copy())
+    return Frame(pts=frame.pts, planes=tuple(planes), bit_depth=frame.bit_depth)
+
+
+def _turn(image: Any, degrees: int) -> Rgb:
+    """Turn counterclockwise, as a display matrix says, if it is by quarters."""
+    return np.ascontiguousarray(np.rot90(image, degrees // 90 % 4 if degrees % 90 == 0 else 0))
+
+
+def _uri(image: Rgb, suffix: Literal[".png", ".jpg"]) -> str:
+    options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if suffix == ".jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 9]
+    _, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    kind = "jpeg" if suffix == ".jpg" else "png"
+    return f"data:image/{kind};base64,{base64.b64encode(data.tobytes()).decode('ascii')}"

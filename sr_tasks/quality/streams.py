@@ -1,0 +1,96 @@
+"""Fingerprints of streams: running hashes over packets. Reads a file once; nothing it keeps grows with its length."""
+
+import hashlib
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from av.packet import Packet
+from av.stream import AttachmentStream
+
+from sr_tasks.media.source import open_source, translated
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+_ADTS_SHORT, _ADTS_LONG = 7, 9
+
+
+@dataclass(kw_only=True)
+class StreamPrint:
+    """What a stream holds, without its container's wrapping."""
+
+    codec: str
+    tick: Fraction
+    packets: int = 0
+    start: Fraction | None = None
+    """Seconds of the earliest time stamp."""
+    end: Fraction | None = None
+    """Seconds of the latest time stamp."""
+    _hash: "_Hash" = field(default_factory=hashlib.sha256)
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+    @property
+    def has_own_packets(self) -> bool:
+        """False for PCM: there a container cuts the samples into packets as it likes."""
+        return not self.codec.startswith("pcm_")
+
+    def add(self, packet: "Packet[Any]") -> None:
+        data = payload(bytes(packet), self.codec)
+        if not data:
+            return
+        self.packets += 1
+        if self.has_own_packets:
+            self._hash.update(len(data).to_bytes(8, "little"))
+        self._hash.update(data)
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        if stamp is not None:
+            seconds = stamp * self.tick
+            self.start = seconds if self.start is None else min(self.start, seconds)
+            if self.has_own_packets:
+                self.end = seconds if self.end is None else max(self.end, seconds)
+
+    def holds_the_same_as(self, other: "StreamPrint") -> bool:
+        return self.sha256 == other.sha256 and (self.packets == other.packets or not self.has_own_packets)
+
+
+def fingerprints(path: Path, indexes: set[int]) -> dict[int, StreamPrint]:
+    """The fingerprints of the streams with these indexes, as far as the file has them. An attachment is one packet.
+
+    Raises InputRefused errors if the file cannot be opened or read.
+    """
+    with open_source(path) as container, translated(path):
+        prints: dict[int, StreamPrint] = {}
+        streams = []
+        for stream in container.streams:
+            if stream.index not in indexes:
+                continue
+            codec = stream.codec_context.name if stream.codec_context is not None else str(stream.name or "")
+            prints[stream.index] = StreamPrint(codec=codec, tick=stream.time_base or Fraction(1, 1000))
+            if isinstance(stream, AttachmentStream):
+                prints[stream.index].add(Packet(stream.data or b""))
+            else:
+                streams.append(stream)
+        if streams:
+            for packet in container.demux(streams):
+                if packet.size == 0:  # sent at the end, to flush decoders
+                    continue
+                prints[packet.stream_index].add(packet)
+    return prints
+
+
+def payload(data: bytes, codec: str) -> bytes:
+    """A packet's content without what only its container wants.
+
+    That is the ADTS header that MPEG-TS puts before every AAC packet, and the empty text MP4 puts between subtitles.
+    """
+    if codec == "mov_text" and data == b"\0\0":
+        return b""
+    is_adts = len(data) > _ADTS_SHORT and data[0] == 0xFF and data[1] & 0xF6 == 0xF0
+    if codec == "aac" and is_adts and (data[3] & 3) << 11 | data[4] << 3 | data[5] >> 5 == len(data):
+        return data[_ADTS_SHORT if data[1] & 1 else _ADTS_LONG :]
+    return data

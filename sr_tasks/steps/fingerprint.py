@@ -1,0 +1,40 @@
+"""The fingerprint that chunks are kept under: everything that decides their bytes, and nothing else."""
+
+import functools
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import av
+
+from sr_tasks.media.encode import EncodeSettings
+from sr_tasks.models.prepared import PreparedModel
+from sr_tasks.steps.records import PlanRecord
+
+_ROOMS = ("inference", "media", "models")
+
+
+def fingerprint(plan: PlanRecord, encode: EncodeSettings, prepared: PreparedModel) -> str:
+    """sha256 over source, cuts, encoder settings, prepared model and code, 64 hexadecimal digits."""
+    facts = {
+        "code": code_version(),
+        "source": plan.source_sha256,
+        "chunks": [chunk.model_dump() for chunk in plan.chunks],
+        "encode": asdict(encode),
+        "model": prepared.key,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+@functools.cache
+def code_version() -> str:
+    """PyAV's version, which stands for the encoders, and a hash of the modules that make a chunk.
+
+    A deployment that is updated between a crash and the resume must not join chunks of two programs.
+    """
+    digest = hashlib.sha256()
+    package = Path(__file__).resolve().parent.parent
+    for path in sorted(path for room in _ROOMS for path in (package / room).rglob("*.py")):
+        digest.update(path.read_bytes())
+    return f"av {av.__version__}, {digest.hexdigest()}"

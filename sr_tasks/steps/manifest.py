@@ -1,0 +1,82 @@
+"""The manifest: the record of one job, from what its steps left in the job folder. Measured, not assumed."""
+
+import importlib.metadata
+import platform
+from datetime import UTC, datetime
+from typing import Any
+
+import av
+
+from sr_tasks import __version__
+from sr_tasks.jobs.folder import JobFolder
+from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.media.info import MediaInfo
+from sr_tasks.quality.records import Assessment, IntegrityReport, Verdict
+from sr_tasks.steps.records import ModelRecord, OutputRecord, PlanRecord, SourceRecord, encode_settings
+from sr_tasks.steps.timing import noted
+
+SCHEMA_VERSION = 1
+SIDECARS = ("manifest.json", "report.html")
+_PACKAGES = ("apache-airflow", "av", "numpy", "onnx", "onnxruntime", "opencv-python-headless", "openvino")
+
+
+def build(folder: JobFolder) -> dict[str, Any]:
+    """Raises IntegrityBroken if a step has left no record."""
+    spec, source, plan = (
+        folder.load("spec", JobSpec),
+        folder.load("source", SourceRecord),
+        folder.load("plan", PlanRecord),
+    )
+    model, output = folder.load("model", ModelRecord), folder.load("output", OutputRecord)
+    prepared = model.prepared
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "job": {"id": folder.job_id, "finished": datetime.now(UTC).isoformat(timespec="seconds")},
+        "request": spec.model_dump(mode="json"),
+        "source": {
+            "uri": source.uri,
+            "sha256": plan.source_sha256,
+            "size_bytes": source.size_bytes,
+            "probe": source.media.model_dump(mode="json"),
+        },
+        "output": {
+            "uri": source.output_uri,
+            "sha256": output.sha256,
+            "size_bytes": output.size_bytes,
+            "probe": folder.load("output_media", MediaInfo).model_dump(mode="json"),
+            "damaged_pts": list(output.damaged_pts),
+        },
+        "model": {
+            "name": prepared.name,
+            "version": prepared.version,
+            "sha256": prepared.weights_sha256,
+            "prepared_key": prepared.key,
+            "cache_hit": model.cache_hit,
+        },
+        "device": {
+            "name": prepared.device,
+            "backend": prepared.backend,
+            "precision": prepared.precision,
+            "streams": plan.streams,
+        },
+        "encode": {key: str(value) for key, value in vars(encode_settings(spec, source, plan)).items() if key != "hdr"},
+        "streams": [fate.model_dump(mode="json") for fate in source.fates],
+        "chunks": {
+            "fingerprint": model.fingerprint,
+            "ranges": [chunk.model_dump(mode="json") for chunk in plan.chunks],
+        },
+        "timings_s": {**noted(folder), "upscale": output.upscale_s},
+        "quality": folder.load("assessment", Assessment).model_dump(mode="json"),
+        "integrity": folder.load("integrity", IntegrityReport).model_dump(mode="json"),
+        "verdict": folder.load("verdict", Verdict).model_dump(mode="json"),
+        "software": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what took part."""
+    found = {"video-super-resolution-enhancer": __version__, "python": platform.python_version()}
+    installed = {package.name.lower() for package in importlib.metadata.distributions()}
+    found |= {name: importlib.metadata.version(name) for name in _PACKAGES if name in installed}
+    codec = ".".join(map(str, av.library_versions["libavcodec"]))
+    return found | {"libavcodec": codec}

@@ -1,0 +1,57 @@
+"""The report page of a job, from what its steps left in the job folder."""
+
+from datetime import UTC, datetime
+
+from sr_tasks.jobs.folder import JobFolder
+from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.media.info import MediaInfo
+from sr_tasks.models.cards import GateLimits
+from sr_tasks.quality.pictures import PicturePair
+from sr_tasks.quality.records import Assessment, IntegrityReport, Verdict
+from sr_tasks.quality.report import ReportData
+from sr_tasks.quality.report import render as render_page
+from sr_tasks.steps.manifest import versions
+from sr_tasks.steps.records import ModelRecord, OutputRecord, PlanRecord, SourceRecord
+from sr_tasks.steps.timing import noted
+from sr_tasks.storage.uris import Location
+
+
+def render(folder: JobFolder, limits: GateLimits, source_at: Location, output_at: Location) -> str:
+    """Self-contained HTML. Raises IntegrityBroken if a step has left no record."""
+    spec, source = folder.load("spec", JobSpec), folder.load("source", SourceRecord)
+    plan, output = folder.load("plan", PlanRecord), folder.load("output", OutputRecord)
+    model = folder.load("model", ModelRecord).prepared
+    return render_page(
+        ReportData(
+            job_id=folder.job_id,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            source_name=source_at.name,
+            output_name=output_at.name,
+            source_info=source.media,
+            output_info=folder.load("output_media", MediaInfo),
+            model=model.name,
+            model_version=model.version,
+            device=f"{model.device} ({model.backend}, {model.precision}, {plan.streams} streams)",
+            settings=_settings(spec, len(plan.chunks)),
+            streams=source.fates,
+            assessment=folder.load("assessment", Assessment),
+            integrity=folder.load("integrity", IntegrityReport),
+            limits=limits,
+            verdict=folder.load("verdict", Verdict),
+            is_gate_on=spec.gate,
+            timings_s={**noted(folder), "upscale": output.upscale_s},
+            software=versions(),
+            pictures=[PicturePair.model_validate(pair) for pair in folder.load_json("pictures")],
+        )
+    )
+
+
+def _settings(spec: JobSpec, chunks: int) -> dict[str, str]:
+    return {
+        "Scale": f"{spec.scale}x",
+        "Codec": spec.codec,
+        "CRF": "lossless" if spec.codec == "ffv1" else str(spec.effective_crf),
+        "Preset": spec.preset,
+        "Quality gate": "on" if spec.gate else "off",
+        "Chunks": str(chunks),
+    }

@@ -1,0 +1,127 @@
+"""The whole job in one process, in the Dag's order: what the command line runs. Knows no Airflow."""
+
+import fcntl
+import os
+import resource
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from loguru import logger
+
+from sr_tasks.config import Settings
+from sr_tasks.errors import JobRunning, SrError
+from sr_tasks.jobs.folder import JobFolder
+from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.jobs.status import PHASES, Status
+from sr_tasks.steps import assemble, assess, clean, deliver, gate, plan, prepare_model, report, upscale, validate
+from sr_tasks.telemetry.logs import job_context
+from sr_tasks.telemetry.progress import ChunkDone, Event, FramesDone, JobEnded, PhaseStarted, Progress
+from sr_tasks.telemetry.statsd import Instruments
+
+
+def run(spec: JobSpec, job_id: str, settings: Settings, observer: Progress) -> dict[str, Any]:
+    """Run a job to its end. Returns what `--json` prints; raises the SrError that ended the job.
+
+    On success nothing stays in scratch; on failure what a resume needs. Raises JobRunning if another process runs
+    the very same job.
+    """
+    started = time.monotonic()
+    folder = JobFolder(settings.workdir, job_id)
+    instruments = Instruments(settings)
+    with _alone(folder), job_context(job_id):
+        instruments.job_changed(Status.PROCESSING)
+        try:
+            result = _steps(spec, job_id, settings, observer)
+        except BaseException as exc:
+            if isinstance(exc, SrError):
+                folder.store_error(exc)
+            instruments.job_changed(Status.FAILED)
+            observer.on_event(JobEnded(status=Status.FAILED))
+            clean.run(job_id, settings, failed=True)
+            raise
+        clean.run(job_id, settings, failed=False)
+        shutil.rmtree(folder.path)
+        instruments.job_changed(Status.COMPLETED)
+        instruments.close()
+        observer.on_event(JobEnded(status=Status.COMPLETED))
+    return {
+        "status": str(Status.COMPLETED),
+        **result,
+        "seconds": round(time.monotonic() - started, 2),
+        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+
+
+def _steps(spec: JobSpec, job_id: str, settings: Settings, observer: Progress) -> dict[str, Any]:
+    def step(name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        observer.on_event(PhaseStarted(phase=PHASES[name]))
+        with job_context(job_id, step=name):
+            result = work()
+            logger.info("{} done: {}", name, result)
+        return result
+
+    video = step("validate", lambda: validate.run(spec, job_id, settings))
+    planned = step("plan", lambda: plan.run(job_id, settings))
+    step("prepare_model", lambda: prepare_model.run(job_id, settings))
+    chunks = _upscale_all(job_id, planned, settings, observer)
+    step("assemble", lambda: assemble.run(job_id, settings))
+    quality = step("assess", lambda: assess.run(job_id, settings))
+    step("gate", lambda: gate.run(job_id, settings))
+    delivered = step("deliver", lambda: deliver.run(job_id, settings))
+    files = step("report", lambda: report.run(job_id, settings))
+    computed = sum(chunk["computed"] for chunk in chunks)
+    return {
+        "output": delivered["output"],
+        "manifest": files["manifest"],
+        "report": files["report"],
+        "frames": video["frames"],
+        "width": video["width"] * spec.scale,
+        "height": video["height"] * spec.scale,
+        "model": video["model"],
+        "quality": quality,
+        "computed_chunks": computed,
+        "resumed_chunks": len(chunks) - computed,
+    }
+
+
+def _upscale_all(job_id: str, planned: dict[str, Any], settings: Settings, observer: Progress) -> list[dict[str, Any]]:
+    observer.on_event(PhaseStarted(phase=PHASES["upscale"]))
+    results: list[dict[str, Any]] = []
+    for index in planned["chunks"]:
+        frames_before = sum(result["frames"] for result in results)
+        with job_context(job_id, step="upscale", chunk=index):
+            result = upscale.run(job_id, index, settings, _Offset(observer, frames_before, planned["frames"]))
+        observer.on_event(ChunkDone(index=index, chunks=len(planned["chunks"]), is_resumed=not result["computed"]))
+        results.append(result)
+    return results
+
+
+class _Offset:
+    """Frames of one chunk as frames of the whole video."""
+
+    def __init__(self, observer: Progress, before: int, total: int) -> None:
+        self._observer, self._before, self._total = observer, before, total
+
+    def on_event(self, event: Event) -> None:
+        if isinstance(event, FramesDone):
+            event = FramesDone(done=event.done + self._before, total=self._total, fps=event.fps)
+        self._observer.on_event(event)
+
+
+@contextmanager
+def _alone(folder: JobFolder) -> Iterator[None]:
+    folder.path.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder.path / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise JobRunning(
+                f"The same job is running already ({folder.job_id}).", hint="Wait for it, or stop it first."
+            ) from exc
+        yield
+    finally:
+        os.close(handle)

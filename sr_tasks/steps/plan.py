@@ -1,0 +1,43 @@
+"""Step `plan`: cuts the video into chunks worth a task each, and fixes what decides their bytes."""
+
+from pathlib import Path
+from typing import Any
+
+from sr_tasks.config import Settings
+from sr_tasks.errors import InputChanged
+from sr_tasks.jobs.folder import JobFolder
+from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.media.chunks import plan_chunks
+from sr_tasks.models.cards import ModelCard
+from sr_tasks.models.registry import Registry
+from sr_tasks.steps.records import PlanRecord, SourceRecord
+from sr_tasks.steps.timing import timed
+from sr_tasks.storage.hashing import sha256_file
+
+
+@timed("plan")
+def run(job_id: str, settings: Settings) -> dict[str, Any]:
+    """Leave `plan` in the job folder. Returns the chunk indexes to map over. Raises InputChanged."""
+    folder = JobFolder(settings.workdir, job_id)
+    spec, source = folder.load("spec", JobSpec), folder.load("source", SourceRecord)
+    path, video = Path(source.local_path), source.media.video
+    if path.stat().st_size != source.size_bytes:
+        raise InputChanged(f"{path.name} has changed since it was validated.", hint="Start the job again.")
+    card = Registry(settings.models_dir).get(source.model).card
+    target = frames_worth_a_task(card, video.width * video.height, spec.scale, settings)
+    threads = settings.worker_threads
+    plan = PlanRecord(
+        source_sha256=sha256_file(path),
+        chunks=tuple(plan_chunks(path, target_frames=target, total_frames=video.frames)),
+        streams=threads,
+        encoder_threads=max(1, min(8, threads // 2)),
+    )
+    folder.store("plan", plan)
+    return {"chunks": [chunk.index for chunk in plan.chunks], "frames": video.frames}
+
+
+def frames_worth_a_task(card: ModelCard, pixels: int, scale: int, settings: Settings) -> int:
+    """Frames that take about `chunk_target_s` seconds, from the card's measured cost of one thread."""
+    passes = sum(card.scale ** (2 * n) for n in range(card.scales.index(scale) + 1)) if scale in card.scales else 1
+    frame_s = card.relative_cost * passes * pixels / 1e6 / settings.worker_threads
+    return max(1, round(settings.chunk_target_s / frame_s))

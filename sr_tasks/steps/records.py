@@ -1,0 +1,103 @@
+"""What the steps of one job leave for each other in the job folder. Data and what follows from it; no effects."""
+
+from fractions import Fraction
+
+from pydantic import BaseModel, ConfigDict
+
+from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.media.assemble import StreamFate
+from sr_tasks.media.chunks import Chunk
+from sr_tasks.media.encode import EncodeSettings, output_pix_fmt
+from sr_tasks.media.info import MediaInfo
+from sr_tasks.media.probe import HdrInfo
+from sr_tasks.models.prepared import GraphVariant, PreparedModel
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, arbitrary_types_allowed=True)
+
+
+class SourceRecord(_Record):
+    """Left by `validate`: what comes in and where the result goes."""
+
+    uri: str
+    output_uri: str
+    suffix: str
+    """Of the output, which decides its container."""
+    local_path: str
+    size_bytes: int
+    identity: str
+    media: MediaInfo
+    display_matrix: tuple[int, ...] | None
+    mastering_display_hex: str
+    content_light_level_hex: str
+    fates: tuple[StreamFate, ...]
+    model: str
+    """`name@version`: a retry or resume keeps the version the job began with."""
+
+
+class PlanRecord(_Record):
+    """Left by `plan`."""
+
+    source_sha256: str
+    chunks: tuple[Chunk, ...]
+    streams: int
+    """Inferences under way at once, one thread each."""
+    encoder_threads: int
+
+
+class ModelRecord(_Record):
+    """Left by `prepare_model`."""
+
+    prepared: PreparedModel
+    cache_hit: bool
+    fingerprint: str
+    """Of everything that decides the bytes of the chunks; names their folder."""
+
+
+class OutputRecord(_Record):
+    """Left by `assemble`."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+    damaged_pts: tuple[int, ...]
+    upscale_s: float
+    """Seconds of work of all chunks together."""
+
+
+class DeliveryRecord(_Record):
+    """Left by `deliver`, completed by `report`: URIs."""
+
+    output: str
+    manifest: str
+    report: str
+
+
+def encode_settings(spec: JobSpec, source: SourceRecord, plan: PlanRecord) -> EncodeSettings:
+    video = source.media.video
+    return EncodeSettings(
+        codec=spec.codec,
+        crf=spec.effective_crf,
+        preset=spec.preset,
+        threads=plan.encoder_threads,
+        width=video.width * spec.scale,
+        height=video.height * spec.scale,
+        pix_fmt=output_pix_fmt(spec.codec, video),
+        time_base=video.tick,
+        average_rate=Fraction(video.average_rate),
+        color_range=video.color_range,
+        color_primaries=video.color_primaries,
+        color_trc=video.color_trc,
+        colorspace=video.colorspace,
+        chroma_location=video.chroma_location,
+        sample_aspect_ratio=Fraction(video.sample_aspect_ratio.replace(":", "/")),
+        hdr=HdrInfo(
+            mastering_display=bytes.fromhex(source.mastering_display_hex),
+            content_light_level=bytes.fromhex(source.content_light_level_hex),
+        ),
+    )
+
+
+def graph_variant(spec: JobSpec, source: SourceRecord) -> GraphVariant:
+    return GraphVariant.of(source.media.video, spec.scale)

@@ -1,0 +1,34 @@
+"""Step `report`: puts the manifest and the report beside the delivered output."""
+
+import json
+from typing import Any
+
+from sr_tasks.config import Settings
+from sr_tasks.jobs.folder import JobFolder
+from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.steps import manifest
+from sr_tasks.steps.records import DeliveryRecord, SourceRecord
+from sr_tasks.steps.timing import timed
+from sr_tasks.storage import transfer, uris
+from sr_tasks.storage.atomic import write_text
+
+
+@timed("report")
+def run(job_id: str, settings: Settings) -> dict[str, Any]:
+    """Leave `manifest` and `delivery` in the job folder. A second try delivers the same files, not newer ones."""
+    folder = JobFolder(settings.workdir, job_id)
+    spec, source = folder.load("spec", JobSpec), folder.load("source", SourceRecord)
+    target = uris.parse(source.output_uri, settings)
+    if not folder.has("manifest"):
+        text = json.dumps(manifest.build(folder), indent=1, ensure_ascii=False)
+        write_text(folder.path / "manifest.json", text)
+    for name in manifest.SIDECARS:
+        beside = target.with_name(f"{target.name}.{name}")
+        transfer.deliver(folder.path / name, beside, settings, overwrite=spec.overwrite)
+    record = DeliveryRecord(
+        output=str(target),
+        manifest=str(target.with_name(f"{target.name}.manifest.json")),
+        report=str(target.with_name(f"{target.name}.report.html")),
+    )
+    folder.store("delivery", record)
+    return record.model_dump()

@@ -1,0 +1,37 @@
+"""How long each step of a job took, one small file a step, so that mapped tasks never write the same one."""
+
+import functools
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from sr_tasks.config import Settings
+from sr_tasks.jobs.folder import JobFolder
+
+Step = TypeVar("Step", bound=Callable[..., dict[str, Any]])
+
+
+def timed(name: str) -> Callable[[Step], Step]:
+    """Note the seconds of a successful `run(job_id, settings, ...)` in the job folder."""
+
+    def wrap(run: Step) -> Step:
+        @functools.wraps(run)
+        def timed_run(job_id: str, settings: Settings, *args: Any, **options: Any) -> dict[str, Any]:
+            started = time.monotonic()
+            result = run(job_id, settings, *args, **options)
+            note(JobFolder(settings.workdir, job_id), name, time.monotonic() - started)
+            return result
+
+        return cast(Step, timed_run)
+
+    return wrap
+
+
+def note(folder: JobFolder, name: str, seconds: float) -> None:
+    folder.store_json(f"timings/{name}", {"seconds": round(seconds, 3)})
+
+
+def noted(folder: JobFolder) -> dict[str, float]:
+    """Seconds by step, of the steps that are done."""
+    files = sorted((folder.path / "timings").glob("*.json"))
+    return {file.stem: float(folder.load_json(f"timings/{file.stem}")["seconds"]) for file in files}

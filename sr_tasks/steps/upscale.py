@@ -1,0 +1,117 @@
+"""Step `upscale`: one chunk, from decoding to its marker. A chunk that is committed already is not computed again."""
+
+import contextlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from loguru import logger
+
+from sr_tasks.config import Settings
+from sr_tasks.errors import ChunkMissing, InputDamaged, IntegrityBroken
+from sr_tasks.inference.backend import backend_for
+from sr_tasks.inference.loop import LoopReport, upscale_chunk
+from sr_tasks.jobs.folder import JobFolder
+from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.media.assemble import reorder_depth
+from sr_tasks.media.chunks import Chunk
+from sr_tasks.media.decode import ChunkReader
+from sr_tasks.media.encode import ChunkWriter, prove_chunk
+from sr_tasks.steps.records import ModelRecord, PlanRecord, SourceRecord, encode_settings
+from sr_tasks.storage.workdir import ChunkStore
+from sr_tasks.telemetry.progress import FramesDone, Observers, Progress, ProgressFile
+from sr_tasks.telemetry.statsd import Instruments
+
+
+def run(job_id: str, index: int, settings: Settings, observer: Progress | None = None) -> dict[str, Any]:
+    """Compute and commit chunk `index`. Raises ChunkFailed, InputChanged, InputDamaged, IntegrityBroken, DiskFull."""
+    folder = JobFolder(settings.workdir, job_id)
+    model, plan = folder.load("model", ModelRecord), folder.load("plan", PlanRecord)
+    store = ChunkStore(settings.workdir, model.fingerprint)
+    store.register(job_id)
+    chunk = plan.chunks[index]
+    file = ProgressFile(folder.path / "progress" / f"{index}.json")
+    meter = _Meter(chunk.frames, Observers([file, observer] if observer else [file]))
+    marker = store.committed(index)
+    computed = marker is None
+    if marker is None:
+        marker = _compute(folder, store, chunk, model, plan, settings, meter)
+        instruments = Instruments(settings)
+        instruments.frames_done(chunk.frames)
+        instruments.chunk_committed(marker["seconds"])
+        instruments.speed_measured(chunk.frames / max(marker["seconds"], 1e-3))
+        instruments.close()
+    else:
+        logger.info("chunk {} is there already", index)
+    meter(chunk.frames)
+    return {"index": index, "frames": chunk.frames, "computed": computed, "seconds": marker["seconds"]}
+
+
+class _Meter:
+    """Turns a running count of frames into progress events."""
+
+    def __init__(self, total: int, observer: Progress) -> None:
+        self._total, self._observer, self._started = total, observer, time.monotonic()
+
+    def __call__(self, done: int) -> None:
+        seconds = time.monotonic() - self._started
+        fps = done / seconds if seconds > 0.1 else 0.0
+        self._observer.on_event(FramesDone(done=done, total=self._total, fps=fps))
+
+
+def _compute(
+    folder: JobFolder, store: ChunkStore, chunk: Chunk, model: ModelRecord, plan: PlanRecord, settings: Settings,
+    on_frame: Callable[[int], None],
+) -> dict[str, Any]:  # fmt: skip
+    spec, source = folder.load("spec", JobSpec), folder.load("source", SourceRecord)
+    encode = encode_settings(spec, source, plan)
+    video, path = source.media.video, Path(source.local_path)
+    partial = store.partial(chunk.index)
+    try:
+        backend = backend_for(model.prepared.backend)
+        with contextlib.closing(
+            backend.open(model.prepared, video.width, video.height, streams=plan.streams)
+        ) as session:
+            report = upscale_chunk(
+                ChunkReader(path=path, chunk=chunk),
+                session,
+                ChunkWriter(partial, encode, chunk.start_pts),
+                streams=plan.streams,
+                on_frame=on_frame,
+            )
+        _refuse_damage(report, settings)
+        prove_chunk(partial, encode.time_base, chunk.start_pts, chunk.frames, chunk.pts_sha256)
+        marker = {
+            "frames": report.frames,
+            "seconds": round(report.seconds, 3),
+            "damaged_pts": list(report.damaged_pts),
+            "reorder_depth": reorder_depth(partial, encode.time_base),
+        }
+        return store.commit(chunk.index, partial, marker)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _refuse_damage(report: LoopReport, settings: Settings) -> None:
+    damaged = len(report.damaged_pts)
+    if damaged:
+        logger.warning("{} of {} frames are damaged in the source and were repeated", damaged, report.frames)
+    if damaged > max(1.0, settings.max_damaged_share * report.frames):
+        raise InputDamaged(
+            f"{damaged} of {report.frames} frames of one chunk cannot be decoded; the limit is "
+            f"{settings.max_damaged_share:.0%}.",
+            hint="Find a better copy of the source, or raise SR_MAX_DAMAGED_SHARE.",
+        )
+
+
+def marker_of(store: ChunkStore, chunk: Chunk) -> dict[str, Any]:
+    """The marker of a chunk that must be there. Raises ChunkMissing, IntegrityBroken."""
+    marker = store.committed(chunk.index)
+    if marker is None:
+        raise ChunkMissing(
+            f"Chunk {chunk.index} is not there any more.", hint="Run the job again; finished chunks are kept."
+        )
+    if marker["frames"] != chunk.frames:
+        raise IntegrityBroken(f"Chunk {chunk.index} holds {marker['frames']} frames, not {chunk.frames}.")
+    return marker

@@ -1,0 +1,147 @@
+"""Step `validate`: refuses before any expensive work what cannot come out right, and writes down what came in."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sr_tasks.config import Settings
+from sr_tasks.errors import (
+    DiskTooSmall,
+    InputTooLarge,
+    InputUnsupported,
+    TargetExists,
+    UsageError,
+)
+from sr_tasks.jobs.folder import JobFolder
+from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.media.assemble import TARGETS, plan_streams
+from sr_tasks.media.encode import output_pix_fmt
+from sr_tasks.media.info import MediaInfo
+from sr_tasks.media.probe import glance, probe
+from sr_tasks.models.registry import Registry
+from sr_tasks.steps.manifest import SIDECARS
+from sr_tasks.steps.records import SourceRecord
+from sr_tasks.storage import transfer, uris
+from sr_tasks.storage.uris import LocalFile, Location
+
+MIN_SIDE_PX = 16
+SCRATCH_FACTOR = 2.2
+"""Scratch a job takes, as a multiple of its output: the chunks, the joined file, and some room."""
+
+_BITS_PER_PX = {"h264": 0.25, "hevc": 0.2, "ffv1": 8.0}
+"""Generous bits per output pixel at the default CRF, for the disk check alone."""
+
+
+def run(spec: JobSpec, job_id: str, settings: Settings) -> dict[str, Any]:
+    """Check the request and leave `spec` and `source` in a new job folder. Raises InputRefused errors."""
+    folder = JobFolder(settings.workdir, job_id)
+    record = check(spec, settings, fetch=lambda location: transfer.fetch(location, folder.path, settings))
+    if record is None:
+        raise UsageError("The source was not fetched.")
+    folder.clear()
+    folder.store("spec", spec)
+    folder.store("source", record)
+    video = record.media.video
+    return {"frames": video.frames, "width": video.width, "height": video.height, "model": record.model}
+
+
+def check(spec: JobSpec, settings: Settings, fetch: Callable[[Location], Path] | None = None) -> SourceRecord | None:
+    """Everything `validate` refuses, leaving nothing behind. Without `fetch`, a remote source is looked at only by its
+    server's word, and None returned."""
+    source, output = locations(spec, settings)
+    entry = Registry(settings.models_dir).get(spec.model)
+    entry.require_scale(spec.scale)
+    stat = transfer.stat(source, settings)
+    if stat.size_bytes > settings.max_source_bytes:
+        raise InputTooLarge(
+            f"{source.name} is {stat.size_bytes} bytes; the limit is {settings.max_source_bytes}.",
+            hint="Raise SR_MAX_SOURCE_BYTES or cut the file.",
+        )
+    for target in (output, *(output.with_name(f"{output.name}.{name}") for name in SIDECARS)):
+        transfer.check_target(target, settings, overwrite=spec.overwrite)
+    if isinstance(source, LocalFile):
+        path = source.path
+    elif fetch is None:
+        return None
+    else:
+        path = fetch(source)
+    first = glance(path, max_pixels=settings.max_pixels)
+    media = probe(path)
+    _refuse_unfit(spec, media, settings)
+    fates = plan_streams(path, media.video, output.suffix.lower(), spec.codec)
+    _refuse_small_disk(spec, media, settings, output)
+    return SourceRecord(
+        uri=source.uri,
+        output_uri=output.uri,
+        suffix=output.suffix.lower(),
+        local_path=str(path),
+        size_bytes=stat.size_bytes,
+        identity=stat.identity,
+        media=media,
+        display_matrix=first.display_matrix,
+        mastering_display_hex=first.hdr.mastering_display.hex(),
+        content_light_level_hex=first.hdr.content_light_level.hex(),
+        fates=tuple(fates),
+        model=entry.label,
+    )
+
+
+def locations(spec: JobSpec, settings: Settings) -> tuple[Location, Location]:
+    """Source and output of a request. An empty output means beside the source. Raises UriNotAllowed, TargetExists."""
+    if not spec.source.strip():
+        raise UsageError("No source was given.", hint="Name a video file: a path, file:///... or s3://bucket/key.")
+    source = uris.parse(spec.source, settings)
+    if spec.output.strip():
+        output = uris.parse(spec.output, settings)
+    else:
+        suffix = source.suffix.lower()
+        suffix = ".mkv" if spec.codec == "ffv1" or suffix not in TARGETS else suffix
+        stem = source.name.removesuffix(source.suffix) if source.suffix else source.name
+        output = source.with_name(f"{stem}_x{spec.scale}{suffix}")
+    if output == source:
+        raise TargetExists(f"The output {output} is the source itself.", hint="Name another output.")
+    if output.suffix.lower() not in TARGETS:
+        raise UsageError(
+            f"The output {output.name!r} has no suffix of a container that can be written.",
+            hint=f"Use one of {', '.join(TARGETS)}.",
+        )
+    return source, output
+
+
+def _refuse_unfit(spec: JobSpec, media: MediaInfo, settings: Settings) -> None:
+    video = media.video
+    if min(video.width, video.height) < MIN_SIDE_PX:
+        raise InputUnsupported(f"The picture is {video.width}x{video.height}; at least {MIN_SIDE_PX} px are needed.")
+    output_px = video.width * video.height * spec.scale**2
+    if output_px > settings.max_output_pixels:
+        raise InputTooLarge(
+            f"The output would be {video.width * spec.scale}x{video.height * spec.scale}, past the limit of "
+            f"{settings.max_output_pixels} pixels.",
+            hint="Choose a smaller scale or raise SR_MAX_OUTPUT_PIXELS.",
+        )
+    if media.duration_s > settings.max_duration_s:
+        raise InputTooLarge(
+            f"The video lasts {media.duration_s:.0f} s; the limit is {settings.max_duration_s:.0f} s.",
+            hint="Cut it or raise SR_MAX_DURATION_S.",
+        )
+    if video.interlaced:
+        raise InputUnsupported(
+            "The video is interlaced; enlarging its fields as frames would comb.", hint="Deinterlace it first (bwdif)."
+        )
+    output_pix_fmt(spec.codec, video)
+
+
+def _refuse_small_disk(spec: JobSpec, media: MediaInfo, settings: Settings, output: Location) -> None:
+    video = media.video
+    pixels = video.width * video.height * spec.scale**2 * video.frames
+    output_bytes = int(pixels * _BITS_PER_PX[spec.codec] / 8) + media.size_bytes
+    places = {settings.workdir: int(output_bytes * SCRATCH_FACTOR)}
+    if isinstance(output, LocalFile):
+        places[output.path.parent] = output_bytes
+    for place, needed in places.items():
+        free = transfer.free_bytes(place)
+        if free < needed:
+            raise DiskTooSmall(
+                f"About {needed / 1e9:.1f} GB are needed in {place}, {free / 1e9:.1f} GB are free.",
+                hint="Free some space, or point SR_WORKDIR or the output at another disk.",
+            )

@@ -1,0 +1,165 @@
+"""Measuring a x2 luma network on photographs: Y-PSNR and SSIM beside bicubic. Trains nothing, stores no photograph."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sr_tasks.training.downscale import Codes, Plane, area, downscale, resample, separable_filter, to_codes
+from sr_tasks.training.recipe import DownScaling
+
+SCALE: Final = 2
+REDUCTION: Final = 2
+SSIM_SIGMA: Final = 1.5
+SSIM_RADIUS: Final = 5
+TEST_KINDS: Final[tuple[DownScaling, ...]] = ("bicubic", "area", "aliased")
+
+PHOTOGRAPHS: Final[tuple[tuple[str, str], ...]] = (
+    ("skimage", "astronaut"),
+    ("skimage", "camera"),
+    ("skimage", "chelsea"),
+    ("skimage", "coffee"),
+    ("skimage", "rocket"),
+    ("skimage", "stereo_motorcycle"),
+    ("sklearn", "china.jpg"),
+    ("sklearn", "flower.jpg"),
+)
+"""Every photograph of an everyday scene that the wheels of scikit-image and scikit-learn carry: chosen by that rule,
+before any result was seen. Each is first halved by area, which clears JPEG blocks and camera softness away."""
+
+TEST_SET: Final = "8 photographs of scikit-image and scikit-learn, halved by area"
+
+Upscaler = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Luma float32 [H, W] in 0..1 to [2H, 2W] of the same range."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One photograph under one down-scaling; PSNR in dB on 8-bit luma, a border of `scale` px left out of both."""
+
+    photograph: str
+    down_scaling: DownScaling
+    psnr_db: float
+    ssim: float
+    bicubic_psnr_db: float
+    bicubic_ssim: float
+
+    @property
+    def gain_db(self) -> float:
+        return self.psnr_db - self.bicubic_psnr_db
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """The mean over the photographs under one down-scaling."""
+
+    down_scaling: DownScaling
+    psnr_db: float
+    ssim: float
+    gain_db: float
+    worst_gain_db: float
+
+
+def luma_601(rgb: Codes) -> Codes:
+    """Y of BT.601 in limited range, uint8, of uint8 RGB [H, W, 3] or of grey [H, W] taken as equal R, G and B."""
+    weights = np.array([65.481, 128.553, 24.966]) / 255
+    colours = rgb[..., None].repeat(3, axis=-1) if rgb.ndim == 2 else rgb[..., :3]
+    return to_codes(16 + colours.astype(np.float64) @ weights)
+
+
+def luma_psnr(upscaled: Plane | Codes, truth: Codes, *, crop: int) -> float:
+    """PSNR in dB of two planes of 8-bit codes, the first rounded and clipped, `crop` px cut from every side."""
+    inner = (slice(crop, -crop or None),) * 2
+    error = to_codes(np.asarray(upscaled, dtype=np.float64))[inner].astype(np.float64) - truth[inner]
+    mean_square = float(np.mean(error * error))
+    return float("inf") if mean_square == 0 else float(10 * np.log10(255**2 / mean_square))
+
+
+def luma_ssim(upscaled: Plane | Codes, truth: Codes, *, crop: int) -> float:
+    """Mean SSIM of two planes of 8-bit codes: Gaussian window of 11x11 px, sigma 1.5, windows wholly inside only."""
+    inner = (slice(crop, -crop or None),) * 2
+    first = to_codes(np.asarray(upscaled, dtype=np.float64))[inner].astype(np.float64)
+    second = truth[inner].astype(np.float64)
+    offsets = np.arange(-SSIM_RADIUS, SSIM_RADIUS + 1)
+    window = np.exp(-0.5 * (offsets / SSIM_SIGMA) ** 2)
+
+    def mean(plane: Plane) -> Plane:
+        whole = separable_filter(plane, window / window.sum())
+        return whole[SSIM_RADIUS:-SSIM_RADIUS, SSIM_RADIUS:-SSIM_RADIUS]
+
+    mean1, mean2 = mean(first), mean(second)
+    variance1, variance2 = mean(first * first) - mean1**2, mean(second * second) - mean2**2
+    covariance = mean(first * second) - mean1 * mean2
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    likeness = (2 * mean1 * mean2 + c1) * (2 * covariance + c2)
+    return float(np.mean(likeness / ((mean1**2 + mean2**2 + c1) * (variance1 + variance2 + c2))))
+
+
+def photographs() -> dict[str, Codes]:
+    """The test photographs by name: luma uint8, halved by area, both sides even. Needs scikit-image, scikit-learn."""
+    from skimage import data
+    from sklearn.datasets import load_sample_image
+
+    planes = {}
+    for package, name in PHOTOGRAPHS:
+        picture = getattr(data, name)() if package == "skimage" else load_sample_image(name)
+        luma = luma_601(picture[0] if isinstance(picture, tuple) else picture)
+        grid = REDUCTION * SCALE
+        height, width = (side // grid * grid for side in luma.shape)
+        planes[name.removesuffix(".jpg")] = to_codes(area(luma[:height, :width].astype(np.float64), REDUCTION))
+    return planes
+
+
+def evaluate(upscaler: Upscaler, truths: dict[str, Codes], kinds: Sequence[DownScaling] = TEST_KINDS) -> list[Row]:
+    """One row per photograph and down-scaling. The small picture is rounded to 8 bits before it is enlarged."""
+    rows = []
+    for kind in kinds:
+        for name, truth in truths.items():
+            small = to_codes(downscale(truth.astype(np.float64), kind, SCALE)).astype(np.float64)
+            upscaled = upscaler((small / 255).astype(np.float32)).astype(np.float64) * 255
+            baseline = resample(small, *truth.shape)
+            rows.append(
+                Row(
+                    photograph=name,
+                    down_scaling=kind,
+                    psnr_db=luma_psnr(upscaled, truth, crop=SCALE),
+                    ssim=luma_ssim(upscaled, truth, crop=SCALE),
+                    bicubic_psnr_db=luma_psnr(baseline, truth, crop=SCALE),
+                    bicubic_ssim=luma_ssim(baseline, truth, crop=SCALE),
+                )
+            )
+    return rows
+
+
+def summarise(rows: Sequence[Row]) -> list[Summary]:
+    """One summary per down-scaling, in the order of the rows."""
+    kinds = list(dict.fromkeys(row.down_scaling for row in rows))
+    groups = [[row for row in rows if row.down_scaling == kind] for kind in kinds]
+    return [
+        Summary(
+            down_scaling=kind,
+            psnr_db=float(np.mean([row.psnr_db for row in group])),
+            ssim=float(np.mean([row.ssim for row in group])),
+            gain_db=float(np.mean([row.gain_db for row in group])),
+            worst_gain_db=min(row.gain_db for row in group),
+        )
+        for kind, group in zip(kinds, groups, strict=True)
+    ]
+
+
+def onnx_upscaler(path: Path, threads: int = 1) -> Upscaler:
+    """The network in the ONNX file `path`, run by onnxruntime on the CPU."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    def upscale(luma: NDArray[np.float32]) -> NDArray[np.float32]:
+        upscaled: NDArray[np.float32] = session.run(None, {"luma": luma[None, None]})[0][0, 0]
+        return upscaled
+
+    return upscale

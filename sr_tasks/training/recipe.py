@@ -1,0 +1,104 @@
+"""Recipes: everything a training run depends on, in one YAML file. Reads and checks it; draws and trains nothing."""
+
+import hashlib
+from pathlib import Path
+from typing import Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sr_tasks.errors import InputNotFound, UsageError
+
+DownScaling = Literal["bicubic", "area", "aliased", "blurred"]
+SceneKind = Literal["leaves", "text", "lines", "gratings", "clouds"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NetworkRecipe(_Strict):
+    """The plain network: 3x3 convolutions with ReLU between them."""
+
+    channels: int = Field(default=16, ge=1, le=256)
+    width: int = Field(default=64, ge=1, le=1024, description="Of the linear detour that training takes; see network.")
+    layers: int = Field(default=4, ge=0, le=32, description="Convolutions between the first and the last one.")
+
+
+class PoolRecipe(_Strict):
+    """The synthetic images. Shares are weights: they need not sum to one."""
+
+    images: int = Field(ge=1, description="How many images are trained on.")
+    held_out: int = Field(default=16, ge=1, description="Further images that only measure progress.")
+    side: int = Field(default=512, ge=32, multiple_of=2, description="Width and height in px.")
+    scenes: dict[SceneKind, float]
+    lens_blur_probability: float = Field(ge=0, le=1)
+    lens_blur_sigma_max: float = Field(gt=0.5, le=8, description="In px of the 2x oversampled drawing.")
+    defocus_probability: float = Field(ge=0, le=1)
+    faint_probability: float = Field(ge=0, le=1, description="How many images are reduced in contrast.")
+    faint_contrast_min: float = Field(default=0.2, gt=0, le=1)
+    grain_probability: float = Field(ge=0, le=1)
+    grain_sigma_max: float = Field(ge=0, le=32, description="In 8-bit codes.")
+
+
+class OptimisationRecipe(_Strict):
+    """Adam with a linear warm-up, then half a cosine down to `final_share` of the learning rate."""
+
+    steps: int = Field(ge=1)
+    threads: int = Field(default=1, ge=1, description="CPU threads: another number adds up in another order.")
+    batch: int = Field(default=16, ge=1)
+    patch: int = Field(default=48, ge=4, description="Side of what one patch is asked for, in source px.")
+    learning_rate: float = Field(gt=0)
+    warm_up_steps: int = Field(default=100, ge=1)
+    precision: Literal["fp32", "bf16"] = Field(default="fp32", description="Of the inner convolutions in training.")
+    final_share: float = Field(default=0.005, ge=0, le=1)
+    charbonnier_epsilon: float = Field(default=1e-3, gt=0)
+    ema_decay: float = Field(default=0.999, ge=0, lt=1)
+    checkpoint_every: int = Field(default=2000, ge=1)
+    measure_every: int = Field(default=2000, ge=1)
+
+
+class Recipe(_Strict):
+    """One training run: the same recipe gives the same weights on the same kind of processor."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    seed: int = Field(ge=0)
+    network: NetworkRecipe
+    pool: PoolRecipe
+    down_scaling: dict[DownScaling, float]
+    optimisation: OptimisationRecipe
+
+    @model_validator(mode="after")
+    def _shares_can_be_drawn_from(self) -> Self:
+        for label, shares in (("pool.scenes", self.pool.scenes), ("down_scaling", self.down_scaling)):
+            if any(share < 0 for share in shares.values()) or sum(shares.values()) <= 0:
+                raise ValueError(f"{label} needs shares of zero or more with a positive sum, not {dict(shares)}")
+        needed = self.optimisation.patch + 2 * (self.network.layers + 2)
+        if 2 * needed > self.pool.side:
+            raise ValueError(
+                f"optimisation.patch {self.optimisation.patch} needs pool.side of {2 * needed} px or more, "
+                f"not {self.pool.side}"
+            )
+        return self
+
+    def fingerprint(self) -> str:
+        """Sixteen hexadecimal digits that change with any value of the recipe."""
+        return _digest(self.model_dump_json())
+
+    def pool_fingerprint(self) -> str:
+        """The same of what the images depend on alone, so that runs may share them."""
+        return _digest(f"{self.seed}:{self.pool.model_dump_json()}")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Raises InputNotFound for a missing file and UsageError for one that is not a valid recipe."""
+    try:
+        return Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as exc:
+        raise InputNotFound(f"There is no recipe {path}.", hint="Recipes lie in include/models/recipes.") from exc
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as exc:
+        raise UsageError(f"The recipe {path} is not valid: {exc}", hint="Correct the recipe.") from exc

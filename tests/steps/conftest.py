@@ -1,0 +1,33 @@
+"""One way to run a job as the command line does, with its scratch in the test's own folder."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sr_tasks.__main__ import job_id_of
+from sr_tasks.config import Settings
+from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.steps import pipeline
+from sr_tasks.telemetry.progress import Observers
+
+Enhance = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return dataclasses.replace(Settings(), workdir=tmp_path / "workdir", precision="fp32")
+
+
+@pytest.fixture
+def enhance(settings: Settings, tmp_path: Path) -> Enhance:
+    """`enhance(source, "out.mkv", **spec)` runs a whole job, with the bicubic model unless told otherwise."""
+
+    def run(source: Path, output: str | None = None, **spec: Any) -> dict[str, Any]:
+        target = "" if output == "" else str(tmp_path / (output or f"out{source.suffix}"))
+        request = JobSpec(source=str(source), output=target, **{"model": "bicubic", "preset": "ultrafast", **spec})
+        return pipeline.run(request, job_id_of(request), settings, Observers())
+
+    return run

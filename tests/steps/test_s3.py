@@ -1,0 +1,71 @@
+"""A job from bucket to bucket, over HTTP against a server that speaks S3."""
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from sr_tasks.config import Settings
+from sr_tasks.errors import InputNotFound, TargetExists, UriNotAllowed
+from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.steps import pipeline
+from sr_tasks.telemetry.progress import Observers
+from tests.clips import Clip, make
+from tests.steps.conftest import Enhance
+
+
+@pytest.fixture
+def store(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Settings]]:
+    server = ThreadedMotoServer(port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in (("ACCESS_KEY_ID", "test"), ("SECRET_ACCESS_KEY", "test"), ("DEFAULT_REGION", "us-east-1")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    endpoint = f"http://{host}:{port}"
+    client = boto3.client("s3", endpoint_url=endpoint)
+    client.create_bucket(Bucket="archive")
+    yield client, dataclasses.replace(settings, s3_endpoint_url=endpoint, allowed_buckets=("archive",))
+    server.stop()
+
+
+def run(source: str, output: str, settings: Settings, **more: Any) -> dict[str, Any]:
+    spec = JobSpec(source=source, output=output, model="bicubic", preset="ultrafast", **more)
+    return pipeline.run(spec, "job", settings, Observers())
+
+
+def test_a_job_from_bucket_to_bucket_gives_the_same_file_as_a_local_one(
+    store: tuple[Any, Settings], enhance: Enhance, tmp_path: Path
+) -> None:
+    client, settings = store
+    source = make(tmp_path / "clip.mp4", Clip(frames=20, sound="aac"))
+    local = Path(enhance(source)["output"])
+    client.upload_file(str(source), "archive", "in/ein film.mp4")
+    result = run("s3://archive/in/ein film.mp4", "", settings)
+    assert result["output"] == "s3://archive/in/ein film_x2.mp4"
+    keys = {item["Key"] for item in client.list_objects_v2(Bucket="archive")["Contents"]}
+    added = {"in/ein film_x2.mp4" + suffix for suffix in ("", ".manifest.json", ".report.html")}
+    assert keys == added | {"in/ein film.mp4"}
+    body = client.get_object(Bucket="archive", Key="in/ein film_x2.mp4")["Body"].read()
+    assert body == local.read_bytes()
+    manifest = json.loads(client.get_object(Bucket="archive", Key="in/ein film_x2.mp4.manifest.json")["Body"].read())
+    assert manifest["source"]["uri"] == "s3://archive/in/ein film.mp4"
+    assert not [path for path in settings.workdir.rglob("*") if path.is_file() and path.suffix in (".mp4", ".nut")]
+
+
+def test_what_cannot_be_used_in_a_bucket_is_refused(store: tuple[Any, Settings], tmp_path: Path) -> None:
+    client, settings = store
+    source = make(tmp_path / "clip.mp4", frames=4)
+    client.upload_file(str(source), "archive", "clip.mp4")
+    client.put_object(Bucket="archive", Key="clip_x2.mp4", Body=b"precious")
+    with pytest.raises(InputNotFound):
+        run("s3://archive/nothing.mp4", "", settings)
+    with pytest.raises(TargetExists):
+        run("s3://archive/clip.mp4", "", settings)
+    with pytest.raises(UriNotAllowed):
+        run("s3://elsewhere/clip.mp4", "", settings)
+    assert client.get_object(Bucket="archive", Key="clip_x2.mp4")["Body"].read() == b"precious"
