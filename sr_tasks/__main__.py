@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 from loguru import logger
-from pydantic import ValidationError
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import JobCancelled, SrError, UsageError
-from sr_tasks.jobs.spec import Codec, JobSpec, Preset
+from sr_tasks.jobs.spec import Codec, JobSpec, Preset, job_spec
 from sr_tasks.telemetry import logs, terminal
 
 INTERNAL_HINT = "This is a fault of the program; run it with SR_LOG_LEVEL=DEBUG to see where it broke."
@@ -71,13 +70,7 @@ def _enhance(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
 
 def spec_from(args: argparse.Namespace) -> JobSpec:
     """Raises UsageError naming the field that is wrong."""
-    fields = {name: getattr(args, name) for name in JobSpec.model_fields if getattr(args, name, None) is not None}
-    try:
-        return JobSpec.model_validate(fields)
-    except ValidationError as exc:
-        first = exc.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "request"
-        raise UsageError(f"{where}: {first['msg']} ({first['input']!r}).", hint="See --help.") from exc
+    return job_spec({name: value for name in JobSpec.model_fields if (value := getattr(args, name, None)) is not None})
 
 
 def _probe(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
@@ -111,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
 
     enhance = commands.add_parser("enhance", help="enlarge a video and deliver it if its quality is proved")
     enhance.add_argument("source", metavar="INPUT", help="a path, file:///... or s3://bucket/key")
-    enhance.add_argument("output", metavar="OUTPUT", nargs="?", default="", help="default: beside the input, with _x2")
+    enhance.add_argument("output", metavar="OUTPUT", nargs="?", help="default: beside the input, with _x2")
     enhance.add_argument("--scale", type=int, choices=(2, 4))
     enhance.add_argument("--model", metavar="NAME", help="default: compact-x2")
     enhance.add_argument("--codec", choices=get_args(Codec))

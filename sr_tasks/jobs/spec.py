@@ -1,8 +1,11 @@
 """JobSpec: the one request schema. Dag params, REST bodies and the command line are made from it."""
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from sr_tasks.errors import UsageError
 
 Codec = Literal["h264", "hevc", "ffv1"]
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
@@ -23,8 +26,8 @@ class JobSpec(BaseModel):
         max_length=4096,
         json_schema_extra={"section": "Files"},
     )
-    output: str = Field(
-        default="",
+    output: str | None = Field(
+        default=None,
         title="Output",
         description="Where to put the result. Empty: beside the source, with `_x2` or `_x4` in the name.",
         max_length=4096,
@@ -85,3 +88,22 @@ class JobSpec(BaseModel):
     @property
     def effective_crf(self) -> int:
         return DEFAULT_CRF[self.codec] if self.crf is None else self.crf
+
+
+def job_spec(values: Mapping[str, Any]) -> JobSpec:
+    """A JobSpec from what a user gave. Raises UsageError that names the first field that does not fit."""
+    try:
+        return JobSpec.model_validate(dict(values))
+    except ValidationError as exc:
+        first = exc.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        reason = first["msg"].removeprefix("Value error, ")
+        message = f"{field}={first['input']!r} is not accepted: {reason}." if field else f"{reason}."
+        raise UsageError(message, hint=_hint(field)) from exc
+
+
+def _hint(field: str) -> str:
+    if field not in JobSpec.model_fields:
+        return f"The fields are {', '.join(JobSpec.model_fields)}."
+    description = JobSpec.model_fields[field].description or ""
+    return f"{JobSpec.model_fields[field].title}: {description}"

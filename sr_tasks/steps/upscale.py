@@ -34,6 +34,12 @@ def run(job_id: str, index: int, settings: Settings, observer: Progress | None =
     file = ProgressFile(folder.path / "progress" / f"{index}.json")
     meter = _Meter(chunk.frames, Observers([file, observer] if observer else [file]))
     marker = store.committed(index)
+    prepared = model.prepared
+    logger.info(
+        "chunk {} of {}: {} frames from pts {}, {} on {} ({}, {}, {} streams)",
+        index + 1, len(plan.chunks), chunk.frames, chunk.start_pts, f"{prepared.name}@{prepared.version}",
+        prepared.device, prepared.backend, prepared.precision, plan.streams,
+    )  # fmt: skip
     computed = marker is None
     if marker is None:
         marker = _compute(folder, store, chunk, model, plan, settings, meter)
@@ -48,15 +54,22 @@ def run(job_id: str, index: int, settings: Settings, observer: Progress | None =
     return {"index": index, "frames": chunk.frames, "computed": computed, "seconds": marker["seconds"]}
 
 
+_LOG_EVERY_S = 10.0
+
+
 class _Meter:
     """Turns a running count of frames into progress events."""
 
     def __init__(self, total: int, observer: Progress) -> None:
         self._total, self._observer, self._started = total, observer, time.monotonic()
+        self._logged_at = 0.0
 
     def __call__(self, done: int) -> None:
         seconds = time.monotonic() - self._started
         fps = done / seconds if seconds > 0.1 else 0.0
+        if done == self._total or seconds - self._logged_at >= _LOG_EVERY_S:
+            self._logged_at = seconds
+            logger.info("{} of {} frames, {:.1f} fps", done, self._total, fps)
         self._observer.on_event(FramesDone(done=done, total=self._total, fps=fps))
 
 

@@ -91,7 +91,7 @@ def locations(spec: JobSpec, settings: Settings) -> tuple[Location, Location]:
     if not spec.source.strip():
         raise UsageError("No source was given.", hint="Name a video file: a path, file:///... or s3://bucket/key.")
     source = uris.parse(spec.source, settings)
-    if spec.output.strip():
+    if spec.output and spec.output.strip():
         output = uris.parse(spec.output, settings)
     else:
         suffix = source.suffix.lower()

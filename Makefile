@@ -1,0 +1,67 @@
+# The commands of this repository. `make` alone lists them.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+# A name may hold quotes, spaces and dollars: it is passed on as it was typed, and read by the recipe from its environment.
+override export INPUT := $(value INPUT)
+override export OUTPUT := $(value OUTPUT)
+override export SCALE := $(value SCALE)
+override export MODEL := $(value MODEL)
+override export ARGS := $(value ARGS)
+override export CLIP := $(value CLIP)
+
+PYTHON := .venv/bin/python
+EMBEDDED := PYTHONPATH=.:plugins $(PYTHON) -m sr_airflow.embedded
+
+.PHONY: help setup enhance up down status test check bench clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: .venv/.dev ## Set up .venv with everything, tests and checks included
+
+enhance: .venv/.runtime ## Enlarge one video through Airflow: INPUT=clip.mp4 [OUTPUT=out.mp4] [SCALE=2] [MODEL=compact-x2]
+	@exec env $(EMBEDDED) enhance --scale "$$SCALE" --model "$$MODEL" -- "$$INPUT" "$$OUTPUT"
+
+up: .venv/.runtime ## Start Airflow with its web page, and leave it running
+	@exec env $(EMBEDDED) up
+
+down: .venv/.runtime ## Stop Airflow and every process of it
+	@exec env $(EMBEDDED) down
+
+status: .venv/.runtime ## Say whether Airflow runs, where, and at which jobs
+	@exec env $(EMBEDDED) status
+
+test: .venv/.dev ## Run the whole test suite (ARGS="-k name" for a part)
+	@eval "exec $(PYTHON) -m pytest $$ARGS"
+
+check: .venv/.dev ## Format, lint, types, import walls, spelling
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy --strict sr_tasks plugins
+	.venv/bin/lint-imports
+	.venv/bin/codespell
+
+bench: .venv/.dev ## Measure speed, memory and quality against the figures to reach (CLIP=own.mp4)
+	@eval "exec $(PYTHON) -m tests.bench $$ARGS"
+
+clean: ## Stop Airflow and remove everything that was made, but out/
+	@if [ -x $(PYTHON) ] && [ -d .airflow ]; then $(EMBEDDED) down; fi
+	rm -rf .venv .airflow .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
+
+.venv/.runtime: requirements.txt
+	@set -e; \
+	for python in python3.11 python3.12 python3.13 python3; do \
+		if "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then found="$$python"; break; fi; \
+	done; \
+	if [ -z "$${found-}" ]; then \
+		echo "Python 3.11, 3.12 or 3.13 is needed, and none of python3.11, python3.12, python3.13, python3 is one." >&2; exit 1; \
+	fi; \
+	[ -x $(PYTHON) ] || { echo "Setting up .venv with $$found (once, some minutes)"; "$$found" -m venv .venv; }; \
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements.txt; \
+	touch $@
+
+.venv/.dev: requirements-dev.txt .venv/.runtime
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

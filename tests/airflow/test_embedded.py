@@ -1,0 +1,318 @@
+"""The embedded Airflow for real: processes, jobs, refusals, cancelling, and what is left afterwards (nothing)."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import psutil
+import pytest
+from sr_airflow.embedded import state
+from sr_airflow.embedded.client import Client
+from sr_airflow.embedded.home import read_password
+
+from sr_tasks.config import REPOSITORY
+from tests import clips
+
+pytestmark = pytest.mark.airflow
+
+
+class Launcher:
+    """`python -m sr_airflow.embedded` on a home of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home = folder / "home"
+        self.workdir = folder / "work"
+        self.env = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "SR_"))},
+            "PYTHONPATH": os.pathsep.join(str(REPOSITORY / part) for part in ("", "plugins")),
+            "SR_AIRFLOW_HOME": str(self.home),
+            "SR_AIRFLOW_PORT": "0",
+            "SR_WORKDIR": str(self.workdir),
+        }
+
+    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "sr_airflow.embedded", *map(str, arguments)]
+        return subprocess.Popen(command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        process = self.start(*arguments)
+        output, errors = process.communicate(timeout=300)
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+    def client(self) -> Client:
+        known = state.load(self.home)
+        assert known is not None
+        return Client(known.url, read_password(self.home))
+
+    def processes(self, session: int | None = None) -> list[psutil.Process]:
+        """Every live process that was started for this home, launchers included."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                mine = process.environ().get("SR_AIRFLOW_HOME") == str(self.home)
+                if (mine or os.getsid(process.pid) == session) and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(process)
+        return found
+
+    def session(self) -> int:
+        known = state.load(self.home)
+        assert known is not None
+        return known.supervisor_pid
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
+    """An Airflow that stays up, started by two launchers at once."""
+    launcher = Launcher(tmp_path_factory.mktemp("stack"))
+    started = [launcher.start("up"), launcher.start("up")]
+    answers = [process.communicate(timeout=300) for process in started]
+    try:
+        assert [process.returncode for process in started] == [0, 0], answers
+        assert answers[0][0] == answers[1][0], "both were told the same address and login"
+        yield launcher
+    finally:
+        launcher.run("down")
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return clips.make(tmp_path / "a 'clip' $x.mp4", frames=30, sound="aac")
+
+
+def _long_clip(path: Path) -> Path:
+    """Enough frames to be caught in the middle of; each differs from the next, and is cheap to make."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = 960, 540, "yuv420p"
+        for number in range(400):
+            pixels = np.full((540, 960, 3), number % 200, np.uint8)
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        out.mux(stream.encode(None))
+    return path
+
+
+def _wait_for(process: subprocess.Popen[str], text: str) -> None:
+    assert process.stderr is not None
+    for line in process.stderr:
+        if text in line:
+            return
+    raise AssertionError(f"{text!r} was never shown")
+
+
+def _states(client: Client, job_id: str) -> dict[str, tuple[str, int]]:
+    return {task["task_id"]: (task["state"], task["try_number"]) for task in client.tasks(job_id)}
+
+
+def _finished(client: Client, job_id: str) -> str:
+    while (run_state := client.run_state(job_id)) in ("queued", "running"):
+        time.sleep(0.3)
+    return run_state
+
+
+def _printed(output: str) -> dict[str, Path]:
+    return {line.split(maxsplit=1)[0]: Path(line.split(maxsplit=1)[1]) for line in output.splitlines()}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"#EXTM3U\nfile:///etc/passwd\n"])
+def test_bad_input_is_refused_before_anything_is_started(tmp_path: Path, content: bytes | None) -> None:
+    launcher, source = Launcher(tmp_path), tmp_path / "clip.mp4"
+    if content is not None:
+        source.write_bytes(content)
+    done = launcher.run("enhance", source)
+    assert done.returncode == 3
+    assert done.stderr.startswith("INPUT_")
+    assert "Traceback" not in done.stderr
+    assert not launcher.home.exists()
+    assert not launcher.workdir.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [(["--scale", "3"], "scale=3"), (["--crf", "high"], "'high'"), (["--codec", "ffv1", "--crf", "9"], "crf=9")],
+)
+def test_a_wrong_request_is_refused_as_usage(tmp_path: Path, clip: Path, arguments: list[str], named: str) -> None:
+    launcher = Launcher(tmp_path)
+    done = launcher.run("enhance", clip, *arguments)
+    assert done.returncode == 2
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not launcher.home.exists()
+
+
+def test_secrets_are_made_once_and_readable_by_their_owner_alone(stack: Launcher) -> None:
+    for name in ("secrets.json", "simple_auth_manager_passwords.json.generated"):
+        assert (stack.home / name).stat().st_mode & 0o777 == 0o600, name
+    assert json.loads((stack.home / "secrets.json").read_text())["AIRFLOW__API_AUTH__JWT_SECRET"]
+    assert stack.home.stat().st_mode & 0o077 == 0
+
+
+def test_airflow_listens_on_loopback_alone(stack: Launcher) -> None:
+    listening = [
+        connection.laddr.ip
+        for process in stack.processes(stack.session())
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert listening
+    assert set(listening) == {"127.0.0.1"}
+
+
+def test_a_job_through_a_running_airflow_delivers_and_leaves_it_running(stack: Launcher, clip: Path) -> None:
+    done = stack.run("enhance", clip)
+    assert done.returncode == 0, done.stderr
+    files = _printed(done.stdout)
+    assert list(files) == ["output", "report", "manifest"]
+    assert all(path.stat().st_size > 0 for path in files.values())
+    assert files["output"].parent == clip.parent
+    assert len(clips.pts_of(files["output"])) == 30
+    assert "COMPLETED" in done.stderr
+    assert stack.run("status").stdout.startswith("Airflow runs at")
+
+
+def test_two_jobs_begun_at_once_both_complete(stack: Launcher, clip: Path, tmp_path: Path) -> None:
+    outputs = [tmp_path / "one.mp4", tmp_path / "two.mp4"]
+    jobs = [stack.start("enhance", clip, output) for output in outputs]
+    answers = [job.communicate(timeout=300) for job in jobs]
+    assert [job.returncode for job in jobs] == [0, 0], answers
+    assert [len(clips.pts_of(output)) for output in outputs] == [30, 30]
+
+
+def test_a_job_that_no_retry_can_help_fails_on_its_first_try(stack: Launcher, clip: Path) -> None:
+    client, output = stack.client(), clip.with_name("there.mp4")
+    output.write_bytes(b"mine")
+    client.trigger("job-refused", {"source": str(clip), "output": str(output)})
+    assert _finished(client, "job-refused") == "failed"
+    assert _states(client, "job-refused")["validate"] == ("failed", 1)
+    assert json.loads((stack.workdir / "jobs/job-refused/error.json").read_text())["code"] == "TARGET_EXISTS"
+    assert output.read_bytes() == b"mine"
+
+
+def test_a_task_that_is_killed_is_tried_again_and_the_job_completes(stack: Launcher, tmp_path: Path) -> None:
+    process = stack.start("enhance", _long_clip(tmp_path / "long.mp4"))
+    _wait_for(process, "upscaling")
+    client = stack.client()
+    (job_id,) = client.active_runs()
+    while _states(client, job_id)["upscale"][0] != "running":
+        time.sleep(0.1)
+    (upscaling,) = [task for task in client.tasks(job_id) if task["task_id"] == "upscale"]
+    psutil.Process(upscaling["pid"]).kill()
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert _states(client, job_id)["upscale"] == ("success", 2)
+    assert len(clips.pts_of(_printed(output)["output"])) == 400
+
+
+def test_an_interrupt_cancels_the_job_and_leaves_no_output(stack: Launcher, tmp_path: Path) -> None:
+    source = _long_clip(tmp_path / "long.mp4")
+    process = stack.start("enhance", source)
+    _wait_for(process, "upscaling")
+    client = stack.client()
+    (job_id,) = client.active_runs()
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert client.run_state(job_id) == "failed"
+    assert [path.name for path in tmp_path.iterdir()] == [source.name]
+    assert stack.run("status").stdout.splitlines()[1] == "jobs      none"
+
+
+def test_a_job_without_a_running_airflow_starts_one_and_leaves_no_process(tmp_path: Path, clip: Path) -> None:
+    launcher = Launcher(tmp_path)
+    process = launcher.start("enhance", clip)
+    _wait_for(process, "Job ")
+    session = launcher.session()
+    assert len(launcher.processes(session)) > 3
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert _printed(output)["output"].stat().st_size > 0
+    assert launcher.processes(session) == []
+    assert launcher.run("down").stdout == "Airflow was not running.\n"
+
+
+def test_a_launcher_that_is_killed_takes_its_airflow_with_it(tmp_path: Path) -> None:
+    launcher = Launcher(tmp_path)
+    process = launcher.start("enhance", _long_clip(tmp_path / "long.mp4"))
+    _wait_for(process, "Job ")
+    session = launcher.session()
+    process.kill()
+    process.communicate()
+    while launcher.processes(session):
+        time.sleep(0.2)
+    assert state.load(launcher.home) is None
+
+
+def test_down_clears_up_after_a_supervisor_that_was_killed(stack: Launcher) -> None:
+    """The last test here: the stack is gone afterwards."""
+    session = stack.session()
+    before = stack.processes(session)
+    psutil.Process(session).kill()
+    psutil.wait_procs(before, timeout=2)
+    assert stack.run("status").stdout == "Airflow is not running.\n"
+    stack.run("down")
+    assert stack.processes(session) == []
+    assert stack.run("down").stdout == "Airflow was not running.\n"
+
+
+_FILL = """
+Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(arguments[0], arguments[1]);
+arguments[0].dispatchEvent(new Event("input", {bubbles: true}));
+"""
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not (shutil.which("chromium") and shutil.which("chromedriver")), reason="Chromium is not installed")
+def test_a_job_starts_from_the_form_in_a_browser_with_the_source_alone(
+    stack: Launcher, clip: Path, tmp_path: Path
+) -> None:
+    from selenium.webdriver import Chrome, ChromeOptions
+    from selenium.webdriver.chrome.service import Service
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    known = state.load(stack.home)
+    assert known is not None
+    options = ChromeOptions()
+    options.binary_location = str(shutil.which("chromium"))
+    for argument in (
+        "--headless",
+        "--no-sandbox",
+        "--window-size=1400,1100",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ):
+        options.add_argument(argument)
+    with Chrome(options=options, service=Service(shutil.which("chromedriver"))) as browser:
+        wait = WebDriverWait(browser, 60)
+
+        def click(xpath: str) -> None:
+            wait.until(lambda b: any(e.is_enabled() and e.is_displayed() for e in b.find_elements(By.XPATH, xpath)))
+            next(e for e in reversed(browser.find_elements(By.XPATH, xpath)) if e.is_displayed()).click()
+
+        browser.get(f"{known.url}/auth/login")
+        wait.until(lambda b: b.find_elements(By.NAME, "username"))
+        browser.find_element(By.NAME, "username").send_keys("admin")
+        browser.find_element(By.NAME, "password").send_keys(read_password(stack.home))
+        click("//button[@type='submit']")
+        wait.until(lambda b: "/auth/login" not in b.current_url)
+        browser.get(f"{known.url}/dags/upscale_video")
+        click("//button[contains(., 'Trigger')]")
+        click("//button[contains(., 'Files')]")
+        field = wait.until(lambda b: b.find_element(By.ID, "element_source"))
+        browser.execute_script(_FILL, field, str(clip))  # key by key, the page loses letters as it redraws
+        click("//button[contains(., 'Trigger') and not(@disabled)]")
+        wait.until(lambda b: "/runs/" in b.current_url)
+    output = clip.with_name(clip.stem + "_x2.mp4")
+    deadline = time.monotonic() + 120
+    while not Path(f"{output}.report.html").exists():
+        assert time.monotonic() < deadline, "the job did not deliver"
+        time.sleep(0.5)
+    assert output.is_file()
