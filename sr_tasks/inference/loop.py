@@ -12,6 +12,7 @@ from typing import TypeVar
 from av.video.frame import VideoFrame
 
 from sr_tasks.inference.backend import Session
+from sr_tasks.inference.priority import give_way
 from sr_tasks.media.decode import ChunkReader, DecodedFrame
 from sr_tasks.media.encode import ChunkWriter, planes_of
 
@@ -45,7 +46,7 @@ def upscale_chunk(
 
     finished = False
     try:
-        with ThreadPoolExecutor(streams, thread_name_prefix="infer") as pool:
+        with ThreadPoolExecutor(streams, thread_name_prefix="infer", initializer=give_way) as pool:
             for frame, pts in _in_order(pool, infer, reader.frames(), window=3 * streams):
                 writer.write(frame, pts)
                 done += 1

@@ -2,11 +2,11 @@
 
 import fcntl
 import os
-import resource
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from loguru import logger
@@ -51,8 +51,17 @@ def run(spec: JobSpec, job_id: str, settings: Settings, observer: Progress) -> d
         "status": str(Status.COMPLETED),
         **result,
         "seconds": round(time.monotonic() - started, 2),
-        "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_memory_mb": _peak_memory_mb(),
     }
+
+
+def _peak_memory_mb() -> int | None:
+    """Largest resident size of this program. getrusage would count what its parent had before it started this one."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return None
+    fields = dict(line.split(":", 1) for line in status.read_text(encoding="utf-8").splitlines())
+    return int(fields["VmHWM"].split()[0]) // 1024
 
 
 def _steps(spec: JobSpec, job_id: str, settings: Settings, observer: Progress) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from sr_tasks.config import Settings
 from sr_tasks.errors import ChunkMissing, InputDamaged, IntegrityBroken
 from sr_tasks.inference.backend import backend_for
 from sr_tasks.inference.loop import LoopReport, upscale_chunk
+from sr_tasks.inference.priority import giving_way
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media.assemble import reorder_depth
@@ -83,9 +84,8 @@ def _compute(
     partial = store.partial(chunk.index)
     try:
         backend = backend_for(model.prepared.backend)
-        with contextlib.closing(
-            backend.open(model.prepared, video.width, video.height, streams=plan.streams)
-        ) as session:
+        opened = giving_way(lambda: backend.open(model.prepared, video.width, video.height, streams=plan.streams))
+        with contextlib.closing(opened) as session:
             report = upscale_chunk(
                 ChunkReader(path=path, chunk=chunk),
                 session,

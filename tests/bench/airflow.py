@@ -14,7 +14,8 @@ from tests.bench.setting import Table
 
 def measure(clip: Path, scratch: Path, table: Table, rounds: int) -> None:
     home = tempfile.mkdtemp(prefix="sr-bench-")
-    environment = {**os.environ, "SR_AIRFLOW_HOME": home, "SR_WORKDIR": str(scratch / "workdir"), "PYTHONPATH": _path()}
+    workdir = str(scratch / "airflow-workdir")
+    environment = {**os.environ, "SR_AIRFLOW_HOME": home, "SR_WORKDIR": workdir, "PYTHONPATH": _path()}
     _launcher(["up"], environment)
     try:
         _through_airflow(clip, scratch / "warm.mp4", environment)

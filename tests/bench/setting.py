@@ -10,6 +10,7 @@ from pathlib import Path
 from sr_tasks.config import Settings
 from sr_tasks.inference.backend import backend_for
 from sr_tasks.inference.loop import upscale_chunk
+from sr_tasks.inference.priority import giving_way
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media.chunks import Chunk, plan_chunks
@@ -85,7 +86,8 @@ class Bench:
 
     def session(self, streams: int) -> Session:
         width, height = self.encode.width // 2, self.encode.height // 2
-        return backend_for(self.prepared.backend).open(self.prepared, width, height, streams=streams)
+        backend = backend_for(self.prepared.backend)
+        return giving_way(lambda: backend.open(self.prepared, width, height, streams=streams))
 
     def pipeline_fps(self) -> float:
         session = self.session(self.streams)
