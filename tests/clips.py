@@ -100,6 +100,16 @@ def pts_of(path: Path) -> list[Fraction]:
         return [frame.pts * frame.time_base for frame in container.decode(video=0)]
 
 
+def wipe_packet(path: Path, number: int) -> None:
+    """Zero the payload of one packet in the order of the file."""
+    with av.open(str(path)) as container:
+        packets = [p for p in container.demux(video=0) if p.size]
+        offset, size = packets[number].pos, packets[number].size
+    data = bytearray(path.read_bytes())
+    data[offset : offset + size] = bytes(size)
+    path.write_bytes(data)
+
+
 def luma(path: Path, number: int) -> np.ndarray:
     with av.open(str(path)) as container:
         for index, frame in enumerate(container.decode(video=0)):

@@ -68,8 +68,8 @@ def probe(path: Path) -> MediaInfo:
         )
 
 
-def glance(path: Path, *, max_pixels: int | None = None) -> FirstFrames:
-    """Decode the first few frames only. Raises InputTooLarge before decoding anything larger than `max_pixels`."""
+def glance(path: Path, *, max_pixels: int | None = None, max_duration_s: float | None = None) -> FirstFrames:
+    """Decode the first few frames only. Raises InputTooLarge, by the container's word, before anything is decoded."""
     with open_source(path) as container:
         video = picture_stream(container, path)
         width, height = video.codec_context.width, video.codec_context.height
@@ -77,6 +77,12 @@ def glance(path: Path, *, max_pixels: int | None = None) -> FirstFrames:
             raise InputTooLarge(
                 f"The picture of {path.name} is {width}x{height}, past the limit of {max_pixels} pixels.",
                 hint="Raise SR_MAX_PIXELS if this machine can hold it.",
+            )
+        stated_s = (container.duration or 0) / 1_000_000
+        if max_duration_s is not None and stated_s > max_duration_s:
+            raise InputTooLarge(
+                f"{path.name} lasts {stated_s:.0f} s, past the limit of {max_duration_s:.0f} s.",
+                hint="Cut it, or raise SR_MAX_DURATION_S.",
             )
         return _first_frames(container, video, path)
 

@@ -7,6 +7,7 @@ from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.media.assemble import ChunkFile, assemble
 from sr_tasks.steps.records import ModelRecord, OutputRecord, PlanRecord, SourceRecord
+from sr_tasks.steps.source import require_unchanged
 from sr_tasks.steps.timing import timed
 from sr_tasks.steps.upscale import marker_of
 from sr_tasks.storage.atomic import replacing, sweep_partials
@@ -25,6 +26,7 @@ def run(job_id: str, settings: Settings) -> dict[str, Any]:
         ChunkFile(path=store.chunk_path(chunk.index), start_pts=chunk.start_pts, reorder_depth=marker["reorder_depth"])
         for chunk, marker in zip(plan.chunks, markers, strict=True)
     ]
+    require_unchanged(source, settings)
     target = folder.path / f"output{source.suffix}"
     sweep_partials(target, older_than_s=0)
     with replacing(target) as partial:

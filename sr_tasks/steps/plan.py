@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from sr_tasks.config import Settings
-from sr_tasks.errors import InputChanged
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media.chunks import plan_chunks
 from sr_tasks.models.cards import ModelCard
 from sr_tasks.models.registry import Registry
 from sr_tasks.steps.records import PlanRecord, SourceRecord
+from sr_tasks.steps.source import require_unchanged
 from sr_tasks.steps.timing import timed
 from sr_tasks.storage.hashing import sha256_file
 
@@ -21,8 +21,7 @@ def run(job_id: str, settings: Settings) -> dict[str, Any]:
     folder = JobFolder(settings.workdir, job_id)
     spec, source = folder.load("spec", JobSpec), folder.load("source", SourceRecord)
     path, video = Path(source.local_path), source.media.video
-    if path.stat().st_size != source.size_bytes:
-        raise InputChanged(f"{path.name} has changed since it was validated.", hint="Start the job again.")
+    require_unchanged(source, settings)
     card = Registry(settings.models_dir).get(source.model).card
     target = frames_worth_a_task(card, video.width * video.height, spec.scale, settings)
     threads = settings.worker_threads

@@ -20,6 +20,7 @@ from sr_tasks.media.chunks import Chunk
 from sr_tasks.media.decode import ChunkReader
 from sr_tasks.media.encode import ChunkWriter, prove_chunk
 from sr_tasks.steps.records import ModelRecord, PlanRecord, SourceRecord, encode_settings
+from sr_tasks.steps.source import require_unchanged
 from sr_tasks.storage.workdir import ChunkStore
 from sr_tasks.telemetry.progress import FramesDone, Observers, Progress, ProgressFile
 from sr_tasks.telemetry.statsd import Instruments
@@ -79,6 +80,7 @@ def _compute(
     on_frame: Callable[[int], None],
 ) -> dict[str, Any]:  # fmt: skip
     spec, source = folder.load("spec", JobSpec), folder.load("source", SourceRecord)
+    require_unchanged(source, settings)
     encode = encode_settings(spec, source, plan)
     video, path = source.media.video, Path(source.local_path)
     partial = store.partial(chunk.index)

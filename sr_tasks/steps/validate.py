@@ -65,7 +65,7 @@ def check(spec: JobSpec, settings: Settings, fetch: Callable[[Location], Path] |
         return None
     else:
         path = fetch(source)
-    first = glance(path, max_pixels=settings.max_pixels)
+    first = glance(path, max_pixels=settings.max_pixels, max_duration_s=settings.max_duration_s)
     media = probe(path)
     _refuse_unfit(spec, media, settings)
     fates = plan_streams(path, media.video, output.suffix.lower(), spec.codec)

@@ -12,7 +12,7 @@ from sr_tasks.errors import InputChanged
 from sr_tasks.media.chunks import plan_chunks
 from sr_tasks.media.decode import ChunkReader
 from sr_tasks.media.probe import probe
-from tests.clips import Clip, make
+from tests.clips import Clip, make, wipe_packet
 
 SHORT_GOP = {"g": "8"}
 CODECS = {
@@ -99,16 +99,6 @@ def test_a_stream_that_begins_with_damage_starts_with_the_first_frame_that_decod
     chunk = plan_chunks(path, target_frames=1000, total_frames=30)[0]
     reader = ChunkReader(path=path, chunk=chunk)
     assert [item.pts for item in reader.frames()] == stamps
-
-
-def wipe_packet(path: Path, number: int) -> None:
-    """Zero the payload of one packet in the order of the file."""
-    with av.open(str(path)) as container:
-        packets = [p for p in container.demux(video=0) if p.size]
-        offset, size = packets[number].pos, packets[number].size
-    data = bytearray(path.read_bytes())
-    data[offset : offset + size] = bytes(size)
-    path.write_bytes(data)
 
 
 def decoded_whole(path: Path) -> list[tuple[int, str]]:

@@ -51,6 +51,19 @@ def sound_only(folder: Path) -> Path:
     return path
 
 
+def no_frames(folder: Path) -> Path:
+    """A video stream that is announced and never comes."""
+    path = make(folder / "a.mkv", Clip(frames=30, sound="aac"))
+    with av.open(str(path)) as before, av.open(str(folder / "b.mkv"), "w") as after:
+        streams = [after.add_stream_from_template(stream) for stream in before.streams]
+        for packet in before.demux(audio=0):
+            if packet.size:
+                packet.stream = streams[1]
+                after.mux(packet)
+    path.unlink()
+    return folder / "b.mkv"
+
+
 def huge(folder: Path) -> Path:
     """A real clip whose header claims 16000 x 16000."""
     path = make(folder / "huge.mkv", Clip(frames=2, codec="ffv1", width=320, height=300))
@@ -75,6 +88,7 @@ REFUSED: dict[str, tuple[Making, list[str], str]] = {
         "INPUT_INVALID",
     ),
     "cut off matroska": (cut("a.mkv", 0.4, Clip(frames=200, noise=9, options={"g": "10"})), [], "INPUT_INVALID"),
+    "no frames": (no_frames, [], "INPUT_INVALID"),
     "sound only": (sound_only, [], "INPUT_INVALID"),
     "missing": (lambda folder: folder / "nothing.mp4", [], "INPUT_NOT_FOUND"),
     "folder": (lambda folder: folder, [], "URI_NOT_ALLOWED"),
@@ -153,6 +167,26 @@ def test_an_existing_output_is_kept_unless_asked(tmp_path: Path, capsys: pytest.
     assert cli.main([*command, "--overwrite"]) == 0
     assert output.stat().st_size > 1000
     assert json.loads(capsys.readouterr().out.strip().splitlines()[-1])["frames"] == 6
+
+
+def test_a_target_that_cannot_be_written_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, blocker = make(tmp_path / "a.mp4", frames=4), tmp_path / "file"
+    blocker.write_bytes(b"")
+    for target in (blocker / "out.mp4", Path("/proc/out.mp4")):
+        assert cli.main(["enhance", str(source), str(target), "--workdir", str(tmp_path / "w")]) == 3
+        assert "TARGET_UNWRITABLE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"), [("SR_MAX_PIXELS", "1000"), ("SR_MAX_DURATION_S", "0.1"), ("SR_MAX_SOURCE_BYTES", "99")]
+)
+def test_a_source_past_a_limit_is_refused(
+    variable: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = make(tmp_path / "a.mp4", frames=10)
+    monkeypatch.setenv(variable, value)
+    assert cli.main(["enhance", str(source), "--workdir", str(tmp_path / "w")]) == 3
+    assert variable in capsys.readouterr().err
 
 
 def test_the_source_is_never_its_own_output(tmp_path: Path) -> None:

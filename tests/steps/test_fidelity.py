@@ -1,6 +1,8 @@
 """Everything but the size of the picture comes out as it went in."""
 
+import dataclasses
 import hashlib
+import json
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,11 @@ import av
 import pytest
 from av.sidedata.sidedata import Type
 
+from sr_tasks.config import Settings
+from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media.probe import probe
+from sr_tasks.steps import pipeline
+from sr_tasks.telemetry.progress import Observers
 from tests.clips import Clip, make, pts_of
 from tests.steps.conftest import Enhance
 
@@ -112,6 +118,20 @@ def test_a_rotated_phone_video_stays_rotated_once(rotation: int, enhance: Enhanc
     assert abs(output.rotation) == rotation
     assert output.rotation == probe(source).video.rotation
     assert (output.width, output.height) == (320, 192)
+
+
+@pytest.mark.parametrize("spec", [{"scale": 4}, {"model": "compact-x2", "scale": 4}, {"model": "compact-x2"}])
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_models_scales_and_backends_give_what_was_asked(
+    spec: dict[str, Any], backend: str, settings: Settings, tmp_path: Path
+) -> None:
+    source = make(tmp_path / "clip.mp4", Clip(frames=10))
+    request = JobSpec(source=str(source), preset="ultrafast", **{"model": "bicubic", **spec})
+    chosen = dataclasses.replace(settings, backend=backend)
+    result = pipeline.run(request, "job", chosen, Observers())
+    output = probe(Path(result["output"])).video
+    assert (output.width, output.height) == (160 * request.scale, 96 * request.scale)
+    assert json.loads(Path(result["manifest"]).read_text())["device"]["backend"] == backend
 
 
 def test_hdr10_metadata_is_carried(enhance: Enhance, tmp_path: Path) -> None:
