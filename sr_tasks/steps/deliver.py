@@ -15,11 +15,8 @@ from sr_tasks.storage import transfer, uris
 def run(job_id: str, settings: Settings) -> dict[str, Any]:
     """Raises TargetExists, TargetUnwritable, DiskFull, StorageUnavailable."""
     folder = JobFolder(settings.workdir, job_id)
-    spec, source, output = (
-        folder.load("spec", JobSpec),
-        folder.load("source", SourceRecord),
-        folder.load("output", OutputRecord),
-    )
+    spec, source = folder.load("spec", JobSpec), folder.load("source", SourceRecord)
+    output = folder.load("output", OutputRecord)
     target = uris.parse(source.output_uri, settings)
     transfer.deliver(Path(output.path), target, settings, overwrite=spec.overwrite, move=True)
     return {"output": str(target)}

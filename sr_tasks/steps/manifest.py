@@ -22,11 +22,8 @@ _PACKAGES = ("apache-airflow", "av", "numpy", "onnx", "onnxruntime", "opencv-pyt
 
 def build(folder: JobFolder) -> dict[str, Any]:
     """Raises IntegrityBroken if a step has left no record."""
-    spec, source, plan = (
-        folder.load("spec", JobSpec),
-        folder.load("source", SourceRecord),
-        folder.load("plan", PlanRecord),
-    )
+    spec, source = folder.load("spec", JobSpec), folder.load("source", SourceRecord)
+    plan = folder.load("plan", PlanRecord)
     model, output = folder.load("model", ModelRecord), folder.load("output", OutputRecord)
     prepared = model.prepared
     return {

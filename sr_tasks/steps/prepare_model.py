@@ -19,11 +19,8 @@ from sr_tasks.telemetry.statsd import Instruments
 def run(job_id: str, settings: Settings) -> dict[str, Any]:
     """Leave `model` in the job folder and register the job with its chunks. Raises ModelRejected."""
     folder = JobFolder(settings.workdir, job_id)
-    spec, source, plan = (
-        folder.load("spec", JobSpec),
-        folder.load("source", SourceRecord),
-        folder.load("plan", PlanRecord),
-    )
+    spec, source = folder.load("spec", JobSpec), folder.load("source", SourceRecord)
+    plan = folder.load("plan", PlanRecord)
     video = source.media.video
     prepared, cache_hit = prepare(
         Registry(settings.models_dir).get(source.model),

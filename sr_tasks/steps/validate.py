@@ -20,8 +20,9 @@ from sr_tasks.media.info import MediaInfo
 from sr_tasks.media.probe import glance, probe
 from sr_tasks.models.registry import Registry
 from sr_tasks.steps.manifest import SIDECARS
-from sr_tasks.steps.records import SourceRecord
+from sr_tasks.steps.records import OutputRecord, SourceRecord
 from sr_tasks.storage import transfer, uris
+from sr_tasks.storage.hashing import sha256_file
 from sr_tasks.storage.uris import LocalFile, Location
 
 MIN_SIDE_PX = 16
@@ -84,6 +85,21 @@ def check(spec: JobSpec, settings: Settings, fetch: Callable[[Location], Path] |
         fates=tuple(fates),
         model=entry.label,
     )
+
+
+def continued(spec: JobSpec, job_id: str, settings: Settings) -> JobSpec:
+    """The request with `overwrite` on, if what lies at the target is this very job's own output.
+
+    A run that was killed between delivering and reporting left it there, and must be able to go on.
+    """
+    folder = JobFolder(settings.workdir, job_id)
+    if not folder.has("output"):
+        return spec
+    _, output = locations(spec, settings)
+    record = folder.load("output", OutputRecord)
+    if isinstance(output, LocalFile) and output.path.is_file() and sha256_file(output.path) == record.sha256:
+        return spec.model_copy(update={"overwrite": True})
+    return spec
 
 
 def locations(spec: JobSpec, settings: Settings) -> tuple[Location, Location]:

@@ -12,6 +12,10 @@ from typing import Any
 
 import pytest
 
+from sr_tasks.__main__ import job_id_of, main
+from sr_tasks.config import Settings
+from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.steps import assemble, assess, deliver, gate, plan, prepare_model, upscale, validate
 from tests.clips import Clip, make
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -43,14 +47,32 @@ def test_killed_at_any_moment_and_run_again_gives_the_same_bytes(
     process.send_signal(signal.SIGKILL)
     process.wait()
     finished = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("workdir/chunks/*/0*.json")}
-    was_delivered = (tmp_path / "out.mp4").exists()
-    if was_delivered:
+    if (tmp_path / "out.mp4").exists():
         assert (tmp_path / "out.mp4").read_bytes() == undisturbed
-        return
+        if not list(tmp_path.glob("workdir/jobs/*/output.json")):
+            return  # it had ended before it was killed
     result = finish(start(source, tmp_path))
     assert (tmp_path / "out.mp4").read_bytes() == undisturbed
     assert result["resumed_chunks"] == len(finished)
     assert not list(tmp_path.glob("workdir/chunks/*/*"))
+
+
+def test_killed_between_delivery_and_report_it_goes_on_and_reports(settings: Settings, tmp_path: Path) -> None:
+    source, output = make(tmp_path / "clip.mp4", Clip(frames=12)), tmp_path / "out.mp4"
+    spec = JobSpec(source=str(source), output=str(output), model="bicubic")
+    job_id = job_id_of(spec)
+    validate.run(spec, job_id, settings)
+    for index in plan.run(job_id, settings)["chunks"]:
+        prepare_model.run(job_id, settings)
+        upscale.run(job_id, index, settings)
+    for step in (assemble, assess, gate, deliver):
+        step.run(job_id, settings)
+    delivered = output.read_bytes()
+    command = ["enhance", str(source), str(output), "--model", "bicubic", "--workdir", str(settings.workdir)]
+    assert main(command) == 0
+    assert output.read_bytes() == delivered
+    assert Path(f"{output}.manifest.json").is_file()
+    assert main(command) == 3, "a finished output is never replaced unasked"
 
 
 def test_sigterm_keeps_finished_chunks_and_leaves_no_output(source: Path, tmp_path: Path) -> None:
