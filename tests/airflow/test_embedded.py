@@ -186,6 +186,61 @@ def test_two_jobs_begun_at_once_both_complete(stack: Launcher, clip: Path, tmp_p
     assert [len(clips.pts_of(output)) for output in outputs] == [30, 30]
 
 
+_FILL = """
+Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(arguments[0], arguments[1]);
+arguments[0].dispatchEvent(new Event("input", {bubbles: true}));
+"""
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(not (shutil.which("chromium") and shutil.which("chromedriver")), reason="Chromium is not installed")
+def test_a_job_starts_from_the_form_in_a_browser_with_the_source_alone(
+    stack: Launcher, clip: Path, tmp_path: Path
+) -> None:
+    from selenium.webdriver import Chrome, ChromeOptions
+    from selenium.webdriver.chrome.service import Service
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    known = state.load(stack.home)
+    assert known is not None
+    options = ChromeOptions()
+    options.binary_location = str(shutil.which("chromium"))
+    for argument in (
+        "--headless",
+        "--no-sandbox",
+        "--window-size=1400,1100",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ):
+        options.add_argument(argument)
+    with Chrome(options=options, service=Service(shutil.which("chromedriver"))) as browser:
+        wait = WebDriverWait(browser, 60)
+
+        def click(xpath: str) -> None:
+            wait.until(lambda b: any(e.is_enabled() and e.is_displayed() for e in b.find_elements(By.XPATH, xpath)))
+            next(e for e in reversed(browser.find_elements(By.XPATH, xpath)) if e.is_displayed()).click()
+
+        browser.get(f"{known.url}/auth/login")
+        wait.until(lambda b: b.find_elements(By.NAME, "username"))
+        browser.find_element(By.NAME, "username").send_keys("admin")
+        browser.find_element(By.NAME, "password").send_keys(read_password(stack.home))
+        click("//button[@type='submit']")
+        wait.until(lambda b: "/auth/login" not in b.current_url)
+        browser.get(f"{known.url}/dags/upscale_video")
+        click("//button[contains(., 'Trigger')]")
+        click("//button[contains(., 'Files')]")
+        field = wait.until(lambda b: b.find_element(By.ID, "element_source"))
+        browser.execute_script(_FILL, field, str(clip))  # key by key, the page loses letters as it redraws
+        click("//button[contains(., 'Trigger') and not(@disabled)]")
+        wait.until(lambda b: "/runs/" in b.current_url)
+    output = clip.with_name(clip.stem + "_x2.mp4")
+    deadline = time.monotonic() + 120
+    while not Path(f"{output}.report.html").exists():
+        assert time.monotonic() < deadline, "the job did not deliver"
+        time.sleep(0.5)
+    assert output.is_file()
+
+
 def test_a_job_that_no_retry_can_help_fails_on_its_first_try(stack: Launcher, clip: Path) -> None:
     client, output = stack.client(), clip.with_name("there.mp4")
     output.write_bytes(b"mine")
@@ -261,58 +316,3 @@ def test_down_clears_up_after_a_supervisor_that_was_killed(stack: Launcher) -> N
     stack.run("down")
     assert stack.processes(session) == []
     assert stack.run("down").stdout == "Airflow was not running.\n"
-
-
-_FILL = """
-Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set.call(arguments[0], arguments[1]);
-arguments[0].dispatchEvent(new Event("input", {bubbles: true}));
-"""
-
-
-@pytest.mark.browser
-@pytest.mark.skipif(not (shutil.which("chromium") and shutil.which("chromedriver")), reason="Chromium is not installed")
-def test_a_job_starts_from_the_form_in_a_browser_with_the_source_alone(
-    stack: Launcher, clip: Path, tmp_path: Path
-) -> None:
-    from selenium.webdriver import Chrome, ChromeOptions
-    from selenium.webdriver.chrome.service import Service
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.support.wait import WebDriverWait
-
-    known = state.load(stack.home)
-    assert known is not None
-    options = ChromeOptions()
-    options.binary_location = str(shutil.which("chromium"))
-    for argument in (
-        "--headless",
-        "--no-sandbox",
-        "--window-size=1400,1100",
-        f"--user-data-dir={tmp_path / 'profile'}",
-    ):
-        options.add_argument(argument)
-    with Chrome(options=options, service=Service(shutil.which("chromedriver"))) as browser:
-        wait = WebDriverWait(browser, 60)
-
-        def click(xpath: str) -> None:
-            wait.until(lambda b: any(e.is_enabled() and e.is_displayed() for e in b.find_elements(By.XPATH, xpath)))
-            next(e for e in reversed(browser.find_elements(By.XPATH, xpath)) if e.is_displayed()).click()
-
-        browser.get(f"{known.url}/auth/login")
-        wait.until(lambda b: b.find_elements(By.NAME, "username"))
-        browser.find_element(By.NAME, "username").send_keys("admin")
-        browser.find_element(By.NAME, "password").send_keys(read_password(stack.home))
-        click("//button[@type='submit']")
-        wait.until(lambda b: "/auth/login" not in b.current_url)
-        browser.get(f"{known.url}/dags/upscale_video")
-        click("//button[contains(., 'Trigger')]")
-        click("//button[contains(., 'Files')]")
-        field = wait.until(lambda b: b.find_element(By.ID, "element_source"))
-        browser.execute_script(_FILL, field, str(clip))  # key by key, the page loses letters as it redraws
-        click("//button[contains(., 'Trigger') and not(@disabled)]")
-        wait.until(lambda b: "/runs/" in b.current_url)
-    output = clip.with_name(clip.stem + "_x2.mp4")
-    deadline = time.monotonic() + 120
-    while not Path(f"{output}.report.html").exists():
-        assert time.monotonic() < deadline, "the job did not deliver"
-        time.sleep(0.5)
-    assert output.is_file()
