@@ -14,6 +14,7 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
+from loguru import logger
 from pydantic import BaseModel, ConfigDict
 
 from sr_tasks.errors import ContainerMismatch, IntegrityBroken
@@ -67,6 +68,15 @@ def plan_streams(path: Path, video: VideoInfo, suffix: str, codec: str) -> list[
         for stream in source.streams:
             fates.append(_fate(stream, video, trial, suffix, sum(f.output_index is not None for f in fates)))
     return [_with_time_code(fate, fates, muxer) for fate in fates]
+
+
+def lost(video: VideoInfo, what: str) -> StreamFate:
+    """The row for something inside the picture stream that the output will not have."""
+    logger.warning("the output will not have the source's {}", what)
+    return StreamFate(
+        source_index=video.index, output_index=None, type="side data", codec=what, language="", fate="dropped",
+        reason="the encoder does not write it",
+    )  # fmt: skip
 
 
 def assemble(

@@ -3,7 +3,7 @@
 import re
 import struct
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
@@ -23,6 +23,16 @@ from sr_tasks.media.source import open_source, picture_stream, translated
 _PIX_FMT = re.compile(r"^(?:yuvj?(420|422|444)p|(gray))(?:(10|12)le)?$")
 _CHROMA_LOCATIONS = {"left": 1, "center": 2, "topleft": 3, "top": 4, "bottomleft": 5, "bottom": 6}
 _FIELD_ORDER_INTERLACED = frozenset({2, 3, 4, 5})
+_LOST_SIDE_DATA = {
+    SideDataType.A53_CC: "closed captions inside the picture stream",
+    SideDataType.DYNAMIC_HDR_PLUS: "HDR10+ dynamic metadata",
+    SideDataType.DOVI_METADATA: "Dolby Vision metadata",
+    SideDataType.DOVI_RPU_BUFFER: "Dolby Vision metadata",
+    SideDataType.SPHERICAL: "spherical (360 degree) metadata",
+    SideDataType.STEREO3D: "stereo 3D metadata",
+}
+"""What frames may carry that an encoder of ours does not write: said in the stream table, not passed over."""
+
 _LOOK_AT_FRAMES = 8
 _LOOK_AT_PACKETS = 1000
 _log_lock = threading.Lock()
@@ -45,6 +55,8 @@ class FirstFrames:
     rotation: int
     display_matrix: tuple[int, ...] | None
     hdr: HdrInfo
+    lost: set[str] = field(default_factory=set)
+    """What the frames carry beside pixels that the output will not."""
 
 
 def probe(path: Path) -> MediaInfo:
@@ -111,6 +123,7 @@ def _first_frames(container: InputContainer, video: VideoStream, path: Path) -> 
                 seen += 1
                 found = found or _look_at(frame)
                 found.interlaced |= frame.interlaced_frame
+                found.lost |= lost_side_data(frame)
             fed += 1
             if seen >= _LOOK_AT_FRAMES or fed >= _LOOK_AT_PACKETS:
                 break
@@ -118,6 +131,12 @@ def _first_frames(container: InputContainer, video: VideoStream, path: Path) -> 
         raise InputInvalid(f"No frame of {path.name} can be decoded.", hint="Check the file in a media player.")
     found.interlaced |= video.codec_context.field_order in _FIELD_ORDER_INTERLACED
     return found
+
+
+def lost_side_data(frame: VideoFrame) -> set[str]:
+    """Names of what a frame carries beside its pixels that does not survive a new encode."""
+    held = frame.side_data
+    return {name for kind, name in _LOST_SIDE_DATA.items() if held.get(kind) is not None}  # type: ignore[call-overload]
 
 
 def _look_at(frame: VideoFrame) -> FirstFrames:

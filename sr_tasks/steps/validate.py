@@ -14,7 +14,7 @@ from sr_tasks.errors import (
 )
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.media.assemble import TARGETS, plan_streams
+from sr_tasks.media.assemble import TARGETS, lost, plan_streams
 from sr_tasks.media.encode import output_pix_fmt
 from sr_tasks.media.info import MediaInfo
 from sr_tasks.media.probe import glance, probe
@@ -70,6 +70,7 @@ def check(spec: JobSpec, settings: Settings, fetch: Callable[[Location], Path] |
     media = probe(path)
     _refuse_unfit(spec, media, settings)
     fates = plan_streams(path, media.video, output.suffix.lower(), spec.codec)
+    fates += [lost(media.video, what) for what in sorted(first.lost)]
     _refuse_small_disk(spec, media, settings, output)
     return SourceRecord(
         uri=source.uri,

@@ -177,6 +177,15 @@ def test_a_container_that_is_not_written_goes_to_matroska(
     assert max(abs((a - after[0]) - (b - before[0])) for a, b in zip(after, before, strict=True)) <= Fraction(1, 1000)
 
 
+def test_what_an_encoder_does_not_write_is_listed_as_dropped(enhance: Enhance, tmp_path: Path) -> None:
+    source = make(tmp_path / "clip.mp4", Clip(frames=6, options={"x264-params": "frame-packing=3"}))
+    assert side_data(source, Type.STEREO3D) != b""
+    result = enhance(source)
+    rows = json.loads(Path(result["manifest"]).read_text())["streams"]
+    assert [(row["fate"], row["codec"]) for row in rows[1:]] == [("dropped", "stereo 3D metadata")]
+    assert "stereo 3D metadata" in Path(result["report"]).read_text()
+
+
 def test_a_name_in_any_script_works(enhance: Enhance, tmp_path: Path) -> None:
     source = make(tmp_path / "Фильм 'eins' #1 – 映画 %20.mp4", Clip(frames=8))
     assert Path(enhance(source, "résultat ünï.mp4")["output"]).is_file()
