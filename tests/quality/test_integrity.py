@@ -55,6 +55,14 @@ def broken(judged: Judged) -> list[str]:
     return [finding.check for finding in judged.integrity.findings if not finding.ok]
 
 
+def replaced(packet: av.Packet, data: bytes) -> av.Packet:
+    """Another content at the same time."""
+    other = av.Packet(data)
+    other.pts, other.dts = packet.pts, packet.dts
+    other.time_base, other.duration = packet.time_base, packet.duration
+    return other
+
+
 def test_a_whole_output_has_no_broken_finding(source: Path, picture: Path, tmp_path: Path) -> None:
     judged = judge(source, join(picture, source, tmp_path / "out.mp4"))
     assert broken(judged) == []
@@ -81,14 +89,7 @@ def test_one_changed_byte_of_sound_is_found(source: Path, picture: Path, tmp_pat
             return packet
         data = bytearray(bytes(packet))
         data[-1] ^= 1
-        other = av.Packet(bytes(data))
-        other.pts, other.dts, other.time_base, other.duration = (
-            packet.pts,
-            packet.dts,
-            packet.time_base,
-            packet.duration,
-        )
-        return other
+        return replaced(packet, bytes(data))
 
     judged = judge(source, join(picture, source, tmp_path / "out.mp4", sound=flip))
     assert broken(judged) == ["Audio #1 (aac deu): content"]
@@ -176,14 +177,7 @@ def test_an_output_that_does_not_decode_is_found(source: Path, picture: Path, tm
     def spoil(packet: av.Packet) -> av.Packet:
         if next(seen) != 12:
             return packet
-        other = av.Packet(bytes([0, 0, 0, 8]) + b"\xff" * 8)
-        other.pts, other.dts, other.time_base, other.duration = (
-            packet.pts,
-            packet.dts,
-            packet.time_base,
-            packet.duration,
-        )
-        return other
+        return replaced(packet, bytes([0, 0, 0, 8]) + b"\xff" * 8)
 
     judged = judge(source, join(picture, source, tmp_path / "out.mp4", video=spoil))
     assert "Output decodes to its end" in broken(judged)
