@@ -25,11 +25,24 @@ class Settings:
     s3_endpoint_url: str = ""
     """Address of an S3-compatible server; empty for AWS."""
 
+    allowed_licences: tuple[str, ...] = ("*",)
+    """Licences of models that jobs may use, as SPDX expressions (`:` between them, `*` for any)."""
+    store_uri: str = ""
+    """A folder or `s3://bucket/prefix` that machines share prepared models through; empty for none."""
+    cache_max_bytes: int = 20 << 30
+    """Prepared models and fetched weights kept on this machine; those unused longest go first."""
+    cache_max_age_days: float = 90.0
+    state_dir: Path = field(default_factory=lambda: Path(tempfile.gettempdir()) / "sr_tasks" / "state")
+    """What accumulates about the versions of models in use; shared by all machines."""
+    tile_px: int = 0
+    """Side of tiles in source px; 0 for what memory and cache suggest."""
+
     threads: int = 0
     """CPU threads for one job; 0 for all there are."""
-    backend: str = "openvino"
+    backend: str = "auto"
+    """auto (tensorrt, cuda, openvino, onnxruntime: the first that this machine has) or one of them."""
     precision: str = "auto"
-    """auto (bf16 where the CPU has it), fp32 or bf16."""
+    """auto (fp16 on a GPU, bf16 where the CPU has it), fp32, fp16, bf16 or int8."""
 
     max_pixels: int = 7680 * 4320
     """Largest source frame."""

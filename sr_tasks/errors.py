@@ -15,6 +15,10 @@ SrError
 │   ├── DiskTooSmall        DISK_TOO_SMALL
 │   ├── ModelUnknown        MODEL_UNKNOWN
 │   ├── ScaleUnsupported    SCALE_UNSUPPORTED
+│   ├── ModelInvalid        MODEL_INVALID         a file brought as a model is none, holds code, or is of no known kind
+│   ├── VersionExists       VERSION_EXISTS        a version of a model never changes once it was added
+│   ├── LicenceNotAllowed   LICENCE_NOT_ALLOWED   this deployment does not allow the model's licence
+│   ├── RoutesInvalid       ROUTES_INVALID        routing.yaml names what there is not
 │   └── JobRunning          JOB_RUNNING           another process runs the very same job
 ├── InputDamaged            INPUT_DAMAGED         more damaged frames than allowed
 ├── InputChanged            INPUT_CHANGED         the source is not the file that was planned
@@ -116,6 +120,22 @@ class ModelUnknown(InputRefused):
 
 class ScaleUnsupported(InputRefused):
     code = "SCALE_UNSUPPORTED"
+
+
+class ModelInvalid(InputRefused):
+    code = "MODEL_INVALID"
+
+
+class VersionExists(InputRefused):
+    code = "VERSION_EXISTS"
+
+
+class LicenceNotAllowed(InputRefused):
+    code = "LICENCE_NOT_ALLOWED"
+
+
+class RoutesInvalid(InputRefused):
+    code = "ROUTES_INVALID"
 
 
 class JobRunning(InputRefused):

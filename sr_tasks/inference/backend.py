@@ -26,6 +26,8 @@ BACKENDS: Final[dict[str, Callable[[], Backend]]] = {"openvino": _openvino, "onn
 
 def backend_for(name: str) -> Backend:
     """The backend of that name. Raises UsageError if there is none, or if its library is not installed."""
+    if name == "auto":
+        name = "openvino"
     if name not in BACKENDS:
         raise UsageError(f"There is no backend {name!r}.", hint=f"Known: {', '.join(sorted(BACKENDS))}.")
     try:

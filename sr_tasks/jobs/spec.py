@@ -1,12 +1,14 @@
 """JobSpec: the one request schema. Dag params, REST bodies and the command line are made from it."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sr_tasks.errors import UsageError
 
+AUTO: Final = "auto"
+Content = Literal["any", "live", "animation", "screen"]
 Codec = Literal["h264", "hevc", "ffv1"]
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 
@@ -39,17 +41,39 @@ class JobSpec(BaseModel):
         description="Off: a job whose output is there already is refused.",
         json_schema_extra={"section": "Files"},
     )
-    scale: Literal[2, 4] = Field(
+    scale: Literal[1, 2, 4] = Field(
         default=2,
         title="Scale",
-        description="How many times as wide and high the output is.",
+        description="How many times as wide and high the output is; 1 restores or stylises at the same size.",
         json_schema_extra={"section": "Enhancement"},
     )
     model: str = Field(
-        default="compact-x2",
+        default=AUTO,
         title="Model",
-        description="A model of the registry, as `name` or `name@version`.",
+        description="A model of the registry, as `name` or `name@version`. `auto`: as the routes say for this source.",
         pattern=r"^[a-z0-9][a-z0-9._-]{0,63}(@[a-z0-9][a-z0-9._-]{0,31})?$",
+        json_schema_extra={"section": "Enhancement"},
+    )
+    restore: float | None = Field(
+        default=None,
+        title="Restoration",
+        description="How strongly noise and compression are removed, as the error of the source in 8-bit codes (0: "
+        "not at all). Empty: measured from the source.",
+        ge=0,
+        le=32,
+        json_schema_extra={"section": "Enhancement"},
+    )
+    content: Content = Field(
+        default="any",
+        title="Content",
+        description="What the pictures are, for the routes.",
+        json_schema_extra={"section": "Enhancement"},
+    )
+    tenant: str | None = Field(
+        default=None,
+        title="Tenant",
+        description="For whom the job is, for the routes.",
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$",
         json_schema_extra={"section": "Enhancement"},
     )
     codec: Codec = Field(

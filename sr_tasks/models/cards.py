@@ -1,12 +1,15 @@
 """Model cards: what a model is, what it may be used for, and what its outputs must measure up to. Reads YAML only."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sr_tasks.errors import ModelRejected
+
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
+Kind = Literal["network", "resampler", "style"]
 
 
 class _Strict(BaseModel):
@@ -33,8 +36,40 @@ class GateLimits(_Strict):
 
 
 class Weights(_Strict):
-    file: str
+    """A file of a version, proved by its hash before anything opens it."""
+
+    file: str = Field(description="Beside the card, or where the file goes in the weights cache if it has a `uri`.")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    uri: str = Field(default="", description="Where the file lies if it is too large to lie beside its card.")
+
+
+class Tiling(_Strict):
+    """How a picture may be cut for this model."""
+
+    mode: Literal["exact", "overlap"] = Field(
+        default="exact",
+        description="exact: with `halo` px around it a tile comes out as in the whole picture. overlap: the network "
+        "sees the whole picture, so neighbouring tiles are blended over `halo` px.",
+    )
+    halo: int = Field(ge=0, description="Source px around a tile that its answer depends on, to each side.")
+    multiple: int = Field(default=1, ge=1, description="Both sides of what is fed must be multiples of this.")
+    minimum: int = Field(default=1, ge=1, description="Smallest side the network takes.")
+    fixed: tuple[int, int] | None = Field(default=None, description="Rows, columns of a network of one size only.")
+
+
+class Level(_Strict):
+    """A network that is told how far its source departs from a clean one: root mean square error in 8-bit codes."""
+
+    max: float = Field(gt=0, description="Larger levels are given as this one.")
+    step: float = Field(default=0.25, gt=0, description="Levels are rounded to multiples, each a graph of its own.")
+
+
+class Style(_Strict):
+    """What a stylisation imitates, and whose it is."""
+
+    name: str
+    licence: str = Field(min_length=1, description="SPDX expression of the style's own licence.")
+    attribution: str = ""
 
 
 class Quality(_Strict):
@@ -62,22 +97,43 @@ class ModelCard(_Strict):
     version: str
     title: str
     architecture: str
-    kind: Literal["network", "resampler"] = "network"
+    kind: Kind = "network"
     color: Literal["luma", "rgb"] = "luma"
     scale: int = Field(ge=1, le=8, description="Of one pass.")
     max_passes: int = Field(default=1, ge=1, le=2, description="2: a job may run it twice for scale squared.")
     parameters: int = Field(ge=0)
     receptive_field: int = Field(ge=1, description="Side in source px that one output px depends on.")
-    precisions: tuple[Literal["fp32", "bf16"], ...] = ("fp32",)
-    weights: Weights | None = None
-    licence: str
+    tiling: Tiling | None = Field(default=None, description="None: exact, with half the receptive field as halo.")
+    level: Level | None = Field(default=None, description="None: the network is told nothing about its source.")
+    precisions: tuple[Precision, ...] = Field(default=("fp32",), description="In which it may be run, if proved.")
+    weights: Weights | None = Field(default=None, description="ONNX: see sr_tasks.models.network for its form.")
+    original: Weights | None = Field(default=None, description="The file it was exported from, if it was.")
+    style: Style | None = None
+    licence: str = Field(min_length=1, description="SPDX expression.")
+    source: str = Field(default="", description="URL the weights come from.")
     training_data: str
     intended_content: str
     limits: str = ""
     quality: tuple[Quality, ...] = ()
     speed: tuple[Speed, ...] = ()
+    samples: tuple[str, ...] = Field(default=(), description="Pictures beside the card.")
     relative_cost: float = Field(default=1.0, gt=0, description="Seconds a source megapixel takes, for planning.")
     gate: GateLimits
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> Self:
+        if (self.kind == "style") != (self.style is not None):
+            raise ValueError("a card of kind style, and no other, has an entry style that names the style's licence")
+        if self.kind != "resampler" and self.weights is None:
+            raise ValueError(f"a card of kind {self.kind} names its weights")
+        return self
+
+    @property
+    def tiles(self) -> Tiling:
+        """How to cut a picture; of `max_passes` one after the other the halo covers all."""
+        if self.tiling is not None:
+            return self.tiling
+        return Tiling(halo=self.max_passes * (self.receptive_field // 2))
 
     @property
     def scales(self) -> tuple[int, ...]:

@@ -5,6 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 from sr_tasks.media.info import Chroma, VideoInfo
+from sr_tasks.models.cards import ModelCard, Precision
+
+BackendName = Literal["openvino", "onnxruntime", "cuda", "tensorrt"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,12 +20,37 @@ class GraphVariant:
     bit_depth: int
     chroma_location: int
     """AVChromaLocation; 0 counts as 1 (left)."""
+    colorspace: int = 0
+    """AVColorSpace: the matrix between planes and RGB. 0 for a model of luma, which needs none."""
+    color_range: int = 0
+    """AVColorRange: 1 limited, 2 full. 0 for a model of luma."""
+    level: float = 0.0
+    """What a model with a level is told of its source."""
 
     @classmethod
-    def of(cls, video: VideoInfo, scale: int) -> "GraphVariant":
+    def of(cls, video: VideoInfo, scale: int, card: ModelCard, level: float = 0.0) -> "GraphVariant":
+        """The variant that `card` needs for frames of `video`: what its graph does not depend on is left at 0, so
+        that more jobs share it. `level` is rounded and limited as the card says."""
+        is_rgb = card.color == "rgb" and video.chroma != "gray"
+        rounded = 0.0
+        if card.level is not None:
+            rounded = min(card.level.max, round(level / card.level.step) * card.level.step)
         return cls(
-            scale=scale, chroma=video.chroma, bit_depth=video.bit_depth, chroma_location=video.chroma_location or 1
+            scale=scale,
+            chroma=video.chroma,
+            bit_depth=video.bit_depth,
+            chroma_location=video.chroma_location or 1,
+            colorspace=matrix_of(video) if is_rgb else 0,
+            color_range=(video.color_range or 1) if is_rgb else 0,
+            level=rounded,
         )
+
+
+def matrix_of(video: VideoInfo) -> int:
+    """AVColorSpace of a video. One that says nothing is BT.709 from 720 lines on, else BT.601, as players assume."""
+    if video.colorspace in (0, 2, 3):
+        return 1 if video.height >= 720 else 6
+    return video.colorspace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +61,8 @@ class PreparedModel:
     version: str
     weights_sha256: str
     variant: GraphVariant
-    backend: Literal["openvino", "onnxruntime"]
-    precision: Literal["fp32", "bf16"]
+    backend: BackendName
+    precision: Precision
     onnx_path: Path
     key: str
     """Of the cache entry: hash of everything that went into it."""

@@ -1,20 +1,20 @@
 """What the models room asks of a backend, and what a backend gives. Protocols only; the backends live in inference."""
 
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_tasks.models.prepared import PreparedModel
+from sr_tasks.models.cards import Precision
+from sr_tasks.models.prepared import BackendName, PreparedModel
+
+__all__ = ["Backend", "BackendName", "Plane", "Planes", "Precision", "Session"]
 
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
 """One plane [rows, columns], uint8 for 8 bit and uint16 above; any strides."""
 
 Planes = tuple[Plane, ...]
 """(y, u, v), or (y,) for gray."""
-
-BackendName = Literal["openvino", "onnxruntime"]
-Precision = Literal["fp32", "bf16"]
 
 
 class Session(Protocol):

@@ -22,9 +22,10 @@ def run(job_id: str, settings: Settings) -> dict[str, Any]:
     spec, source = folder.load("spec", JobSpec), folder.load("source", SourceRecord)
     plan = folder.load("plan", PlanRecord)
     video = source.media.video
+    entry = Registry(settings.models_dir).get(source.model)
     prepared, cache_hit = prepare(
-        Registry(settings.models_dir).get(source.model),
-        graph_variant(spec, source),
+        entry,
+        graph_variant(spec, source, entry.card),
         backend_for(settings.backend),
         settings.precision,
         settings.workdir / "models",

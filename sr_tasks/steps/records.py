@@ -10,6 +10,7 @@ from sr_tasks.media.chunks import Chunk
 from sr_tasks.media.encode import EncodeSettings, output_pix_fmt
 from sr_tasks.media.info import MediaInfo
 from sr_tasks.media.probe import HdrInfo
+from sr_tasks.models.cards import ModelCard
 from sr_tasks.models.prepared import GraphVariant, PreparedModel
 
 
@@ -34,6 +35,10 @@ class SourceRecord(_Record):
     fates: tuple[StreamFate, ...]
     model: str
     """`name@version`: a retry or resume keeps the version the job began with."""
+    model_reason: str = ""
+    """In a sentence, why this model and version: asked for, or what the routes say."""
+    level: float = 0.0
+    """How far the source departs from a clean one: root mean square error in 8-bit codes, measured or asked for."""
 
 
 class PlanRecord(_Record):
@@ -99,5 +104,5 @@ def encode_settings(spec: JobSpec, source: SourceRecord, plan: PlanRecord) -> En
     )
 
 
-def graph_variant(spec: JobSpec, source: SourceRecord) -> GraphVariant:
-    return GraphVariant.of(source.media.video, spec.scale)
+def graph_variant(spec: JobSpec, source: SourceRecord, card: ModelCard) -> GraphVariant:
+    return GraphVariant.of(source.media.video, spec.scale, card, source.level)

@@ -13,7 +13,7 @@ from sr_tasks.errors import (
     UsageError,
 )
 from sr_tasks.jobs.folder import JobFolder
-from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.jobs.spec import AUTO, JobSpec
 from sr_tasks.media.assemble import TARGETS, lost, plan_streams
 from sr_tasks.media.encode import output_pix_fmt
 from sr_tasks.media.info import MediaInfo
@@ -50,7 +50,7 @@ def check(spec: JobSpec, settings: Settings, fetch: Callable[[Location], Path] |
     """Everything `validate` refuses, leaving nothing behind. Without `fetch`, a remote source is looked at only by its
     server's word, and None returned."""
     source, output = locations(spec, settings)
-    entry = Registry(settings.models_dir).get(spec.model)
+    entry = Registry(settings.models_dir).get("compact-x2" if spec.model == AUTO else spec.model)
     entry.require_scale(spec.scale)
     stat = transfer.stat(source, settings)
     if stat.size_bytes > settings.max_source_bytes:
