@@ -1,8 +1,9 @@
-"""The pool a run trains on: synthetic images and their down-scaled versions, kept on disk; draws batches from it."""
+"""The pool a run trains on: synthetic images and their small versions, kept on disk; draws batches from it."""
 
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,84 +12,163 @@ import numpy as np
 from loguru import logger
 from numpy.typing import NDArray
 
+from sr_tasks.training.degrade import degrade, level_of
 from sr_tasks.training.downscale import Codes, downscale, to_codes
-from sr_tasks.training.recipe import DownScaling, Recipe
+from sr_tasks.training.recipe import DegradationRecipe, DownScaling, Recipe
 from sr_tasks.training.synthesis import draw_image
 
-SCALE: Final = 2
 KINDS: Final[tuple[DownScaling, ...]] = ("bicubic", "area", "aliased", "blurred")
 BLUR_SIGMA_RANGE: Final = (0.4, 1.2)
+"""Of the blur before kind `blurred` at x2, in px of the large image; at x4 twice as much."""
+
 LOG_EVERY_IMAGES: Final = 100
 
 
 @dataclass(frozen=True, kw_only=True)
+class Degraded:
+    """`small` uint8 [n * variants, side/scale, side/scale], image after image; `levels` float64 [n * variants]."""
+
+    small: Codes
+    levels: NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pool:
-    """`large` uint8 [n, side, side]; `small` uint8 [n, kinds, side/2, side/2] in the order of KINDS."""
+    """`large` uint8 [n, side, side]; `small` uint8 [n, kinds, side/scale, side/scale] in the order of KINDS."""
 
     large: Codes
     small: Codes
+    degraded: Degraded | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """`luma` float32 [b, 1, patch + 2 margin, ...] and `target` float32 [b, 1, 2 patch, ...], both in 0..1."""
+    """`luma` float32 [b, 1, patch + 2 margin, ...] and `target` float32 [b, 1, scale * patch, ...], both in 0..1; all
+    of one level, in 8-bit codes."""
 
     luma: NDArray[np.float32]
     target: NDArray[np.float32]
+    level: float = 0.0
 
 
 def load_or_draw_pool(recipe: Recipe, folder: Path) -> Pool:
     """The pool of `recipe`, training images first, then those held out; drawn once, then mapped from `folder`."""
-    stored = folder / f"pool-{recipe.pool_fingerprint()}"
-    if not stored.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix="pool-draft-", dir=folder))
-        try:
-            _draw_pool(recipe, draft)
-            os.replace(draft, stored)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-    return Pool(
-        large=np.load(stored / "large.npy", mmap_mode="r"),
-        small=np.load(stored / "small.npy", mmap_mode="r"),
-    )
+    folder.mkdir(parents=True, exist_ok=True)
+    images = folder / f"pool-{recipe.pool_fingerprint()}"
+    _once(images, lambda draft: _draw_large(recipe, draft))
+    large = np.load(images / "large.npy", mmap_mode="r")
+    scaled = folder / f"{images.name}-x{recipe.scale}"
+    _once(scaled, lambda draft: _draw_small(recipe, large, draft))
+    small = np.load(scaled / "small.npy", mmap_mode="r")
+    if recipe.degradation is None:
+        return Pool(large=large, small=small, degraded=None)
+    degradation = recipe.degradation
+    stored = folder / f"{scaled.name}-{recipe.degradation_fingerprint()}"
+    _once(stored, lambda draft: _draw_degraded(recipe, degradation, small, draft))
+    degraded = Degraded(small=np.load(stored / "small.npy", mmap_mode="r"), levels=np.load(stored / "levels.npy"))
+    return Pool(large=large, small=small, degraded=degraded)
 
 
-def _draw_pool(recipe: Recipe, folder: Path) -> None:
+def _once(stored: Path, draw: Callable[[Path], None]) -> None:
+    """Let `draw` fill a folder that becomes `stored` when it is whole."""
+    if stored.is_dir():
+        return
+    draft = Path(tempfile.mkdtemp(prefix="pool-draft-", dir=stored.parent))
+    try:
+        draw(draft)
+        os.replace(draft, stored)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _draw_large(recipe: Recipe, folder: Path) -> None:
     side, count = recipe.pool.side, recipe.pool.images + recipe.pool.held_out
     large = np.lib.format.open_memmap(folder / "large.npy", mode="w+", dtype=np.uint8, shape=(count, side, side))
-    small_shape = (count, len(KINDS), side // SCALE, side // SCALE)
-    small = np.lib.format.open_memmap(folder / "small.npy", mode="w+", dtype=np.uint8, shape=small_shape)
     for index in range(count):
         large[index] = draw_image(recipe.pool, recipe.seed, index)
-        sigma = float(np.random.default_rng([recipe.seed, index, 2]).uniform(*BLUR_SIGMA_RANGE))
-        plane = large[index].astype(np.float64)
-        for position, kind in enumerate(KINDS):
-            small[index, position] = to_codes(downscale(plane, kind, SCALE, sigma=sigma))
         if (index + 1) % LOG_EVERY_IMAGES == 0:
             logger.info("Drew {} of {} synthetic images", index + 1, count)
     large.flush()
+
+
+def _draw_small(recipe: Recipe, large: Codes, folder: Path) -> None:
+    side = recipe.pool.side // recipe.scale
+    shape = (len(large), len(KINDS), side, side)
+    small = np.lib.format.open_memmap(folder / "small.npy", mode="w+", dtype=np.uint8, shape=shape)
+    for index, image in enumerate(large):
+        sigma = float(np.random.default_rng([recipe.seed, index, 2]).uniform(*BLUR_SIGMA_RANGE)) * recipe.scale / 2
+        plane = image.astype(np.float64)
+        for position, kind in enumerate(KINDS):
+            small[index, position] = to_codes(downscale(plane, kind, recipe.scale, sigma=sigma))
     small.flush()
+
+
+def _draw_degraded(recipe: Recipe, degradation: DegradationRecipe, small: Codes, folder: Path) -> None:
+    side, variants = small.shape[-1], degradation.variants
+    shape = (len(small) * variants, side, side)
+    degraded = np.lib.format.open_memmap(folder / "small.npy", mode="w+", dtype=np.uint8, shape=shape)
+    levels = np.empty(len(degraded))
+    shares = _shares(recipe)
+    for index in range(len(degraded)):
+        rng = np.random.default_rng([recipe.seed, index, 4])
+        clean = small[index // variants, int(rng.choice(len(KINDS), p=shares))]
+        degraded[index] = degrade(degradation, rng, clean)
+        levels[index] = level_of(degraded[index], clean)
+        if (index + 1) % (10 * LOG_EVERY_IMAGES) == 0:
+            logger.info("Degraded {} of {} images", index + 1, len(degraded))
+    degraded.flush()
+    np.save(folder / "levels.npy", levels)
+
+
+def _shares(recipe: Recipe) -> NDArray[np.float64]:
+    shares = np.array([recipe.down_scaling.get(kind, 0.0) for kind in KINDS])
+    normalised: NDArray[np.float64] = shares / shares.sum()
+    return normalised
 
 
 def draw_batch(pool: Pool, recipe: Recipe, step: int, margin: int) -> Batch:
     """The batch of `step`: it depends on the recipe and the step alone, so that a resumed run sees the same ones."""
     rng = np.random.default_rng([recipe.seed, step, 3])
-    size, patch = recipe.optimisation.batch, recipe.optimisation.patch
-    shares = np.array([recipe.down_scaling.get(kind, 0.0) for kind in KINDS])
-    kinds = rng.choice(len(KINDS), size, p=shares / shares.sum())
-    images = rng.integers(recipe.pool.images, size=size)
+    size = recipe.optimisation.batch
+    degradation, level = recipe.degradation, 0.0
+    if degradation is None or pool.degraded is None or rng.random() < degradation.clean_share:
+        kinds = rng.choice(len(KINDS), size, p=_shares(recipe))
+        images = rng.integers(recipe.pool.images, size=size)
+        small = [pool.small[image, kind] for image, kind in zip(images, kinds, strict=True)]
+    else:
+        chosen = _of_one_level(pool.degraded, recipe.pool.images * degradation.variants, rng, size)
+        images = chosen // degradation.variants
+        small = [pool.degraded.small[index] for index in chosen]
+        told = float(np.sqrt(np.mean(pool.degraded.levels[chosen] ** 2)))
+        level = told * float(np.exp(rng.normal(0.0, degradation.level_error)))
+    return _cut(pool.large, images, small, recipe, margin, rng, level)
+
+
+def _of_one_level(degraded: Degraded, trained: int, rng: np.random.Generator, size: int) -> NDArray[np.int64]:
+    """Indexes of degraded images to train on, neighbours in the order of their levels."""
+    order = np.argsort(degraded.levels[:trained], kind="stable")
+    window = min(len(order), max(2 * size, len(order) // 50))
+    first = int(rng.integers(len(order) - window + 1))
+    chosen: NDArray[np.int64] = order[first + rng.integers(window, size=size)]
+    return chosen
+
+
+def _cut(
+    large: Codes, images: NDArray[np.int64], small: list[Codes], recipe: Recipe, margin: int, rng: np.random.Generator,
+    level: float,
+) -> Batch:  # fmt: skip
+    size, patch, scale = recipe.optimisation.batch, recipe.optimisation.patch, recipe.scale
     window = patch + 2 * margin
-    corners = rng.integers(pool.small.shape[-1] - window + 1, size=(size, 2))
+    corners = rng.integers(small[0].shape[-1] - window + 1, size=(size, 2))
     turns = rng.integers(8, size=size)
     luma = np.empty((size, 1, window, window), dtype=np.float32)
-    target = np.empty((size, 1, SCALE * patch, SCALE * patch), dtype=np.float32)
-    for i, (image, kind, (top, left), turn) in enumerate(zip(images, kinds, corners, turns, strict=True)):
-        small = pool.small[image, kind, top : top + window, left : left + window]
-        y, x = SCALE * (top + margin), SCALE * (left + margin)
-        large = pool.large[image, y : y + SCALE * patch, x : x + SCALE * patch]
-        luma[i, 0], target[i, 0] = _turned(small, int(turn)), _turned(large, int(turn))
-    return Batch(luma=luma / np.float32(255), target=target / np.float32(255))
+    target = np.empty((size, 1, scale * patch, scale * patch), dtype=np.float32)
+    for i, (image, (top, left), turn) in enumerate(zip(images, corners, turns, strict=True)):
+        y, x = scale * (top + margin), scale * (left + margin)
+        truth = large[image, y : y + scale * patch, x : x + scale * patch]
+        source = small[i][top : top + window, left : left + window]
+        luma[i, 0], target[i, 0] = _turned(source, int(turn)), _turned(truth, int(turn))
+    return Batch(luma=luma / np.float32(255), target=target / np.float32(255), level=level)
 
 
 def _turned(plane: Codes, turn: int) -> Codes:

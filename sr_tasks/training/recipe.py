@@ -1,8 +1,9 @@
 """Recipes: everything a training run depends on, in one YAML file. Reads and checks it; draws and trains nothing."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from sr_tasks.errors import InputNotFound, UsageError
 
 DownScaling = Literal["bicubic", "area", "aliased", "blurred"]
+DegradationKind = Literal["noise", "jpeg", "video", "noisy_video"]
 SceneKind = Literal["leaves", "text", "lines", "gratings", "clouds"]
 
 
@@ -30,7 +32,7 @@ class PoolRecipe(_Strict):
 
     images: int = Field(ge=1, description="How many images are trained on.")
     held_out: int = Field(default=16, ge=1, description="Further images that only measure progress.")
-    side: int = Field(default=512, ge=32, multiple_of=2, description="Width and height in px.")
+    side: int = Field(default=512, ge=32, multiple_of=4, description="Width and height in px.")
     scenes: dict[SceneKind, float]
     lens_blur_probability: float = Field(ge=0, le=1)
     lens_blur_sigma_max: float = Field(gt=0.5, le=8, description="In px of the 2x oversampled drawing.")
@@ -39,6 +41,25 @@ class PoolRecipe(_Strict):
     faint_contrast_min: float = Field(default=0.2, gt=0, le=1)
     grain_probability: float = Field(ge=0, le=1)
     grain_sigma_max: float = Field(ge=0, le=32, description="In 8-bit codes.")
+
+
+class DegradationRecipe(_Strict):
+    """Noise and compression put on the small images of a network that is told their level."""
+
+    variants: int = Field(default=4, ge=1, description="Degraded versions of each image.")
+    kinds: dict[DegradationKind, float]
+    noise_sigma_max: float = Field(default=12.0, gt=0, description="In 8-bit codes.")
+    jpeg_quality: tuple[int, int] = (25, 95)
+    crf: tuple[int, int] = Field(default=(16, 40), description="Of H.264.")
+    clean_share: float = Field(default=0.35, ge=0, le=1, description="Share of batches without degradation.")
+    level_error: float = Field(default=0.15, ge=0, description="Deviation of the logarithm of the level that is told.")
+
+
+class StartRecipe(_Strict):
+    """The network that training starts from, proved by its hash."""
+
+    file: str = Field(description="An ONNX file made by a training, relative to the recipe.")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 
 class OptimisationRecipe(_Strict):
@@ -63,20 +84,29 @@ class Recipe(_Strict):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     seed: int = Field(ge=0)
+    scale: Literal[2, 4] = 2
     network: NetworkRecipe
+    start: StartRecipe | None = None
     pool: PoolRecipe
     down_scaling: dict[DownScaling, float]
+    degradation: DegradationRecipe | None = Field(default=None, description="With it the network is told a level.")
     optimisation: OptimisationRecipe
 
     @model_validator(mode="after")
     def _shares_can_be_drawn_from(self) -> Self:
-        for label, shares in (("pool.scenes", self.pool.scenes), ("down_scaling", self.down_scaling)):
+        drawn: list[tuple[str, Mapping[Any, float]]] = [
+            ("pool.scenes", self.pool.scenes),
+            ("down_scaling", self.down_scaling),
+        ]
+        if self.degradation is not None:
+            drawn.append(("degradation.kinds", self.degradation.kinds))
+        for label, shares in drawn:
             if any(share < 0 for share in shares.values()) or sum(shares.values()) <= 0:
                 raise ValueError(f"{label} needs shares of zero or more with a positive sum, not {dict(shares)}")
         needed = self.optimisation.patch + 2 * (self.network.layers + 2)
-        if 2 * needed > self.pool.side:
+        if self.scale * needed > self.pool.side:
             raise ValueError(
-                f"optimisation.patch {self.optimisation.patch} needs pool.side of {2 * needed} px or more, "
+                f"optimisation.patch {self.optimisation.patch} needs pool.side of {self.scale * needed} px or more, "
                 f"not {self.pool.side}"
             )
         return self
@@ -88,6 +118,11 @@ class Recipe(_Strict):
     def pool_fingerprint(self) -> str:
         """The same of what the images depend on alone, so that runs may share them."""
         return _digest(f"{self.seed}:{self.pool.model_dump_json()}")
+
+    def degradation_fingerprint(self) -> str:
+        """The same of what the degraded images depend on besides."""
+        degradation = self.degradation.model_dump_json() if self.degradation else ""
+        return _digest(f"{self.scale}:{sorted(self.down_scaling.items())}:{degradation}")
 
 
 def _digest(text: str) -> str:

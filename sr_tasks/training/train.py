@@ -15,10 +15,10 @@ import torch
 from loguru import logger
 
 from sr_tasks.errors import UsageError
-from sr_tasks.training.downscale import resample
+from sr_tasks.training.downscale import Codes, resample
 from sr_tasks.training.evaluate import luma_psnr
-from sr_tasks.training.export import export_onnx
-from sr_tasks.training.network import SCALE, CompactNet
+from sr_tasks.training.export import export_onnx, read_convolutions
+from sr_tasks.training.network import LumaNet
 from sr_tasks.training.plot import write_plot
 from sr_tasks.training.pool import KINDS, Pool, draw_batch, load_or_draw_pool
 from sr_tasks.training.recipe import OptimisationRecipe, Recipe, load_recipe
@@ -40,14 +40,16 @@ class Progress:
     gain_area_db: float
     gain_aliased_db: float
     gain_blurred_db: float
+    gain_degraded_db: float | None = None
+    """On noisy and compressed versions, the level being told; only of a network with a level."""
 
 
 @dataclass(kw_only=True)
 class _Run:
     """What a checkpoint holds, besides the recipe's fingerprint."""
 
-    net: CompactNet
-    average: CompactNet
+    net: LumaNet
+    average: LumaNet
     optimiser: torch.optim.Adam
     step: int = 0
     seconds: float = 0.0
@@ -95,7 +97,7 @@ def run(
     """
     recipe = load_recipe(recipe_path)
     out_dir.mkdir(parents=True, exist_ok=True)
-    state = _start(recipe)
+    state = _start(recipe, recipe_path.parent)
     checkpoint = out_dir / CHECKPOINT
     if resume and checkpoint.is_file():
         state.load(checkpoint, recipe.fingerprint())
@@ -118,11 +120,16 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _start(recipe: Recipe) -> _Run:
+def _start(recipe: Recipe, folder: Path) -> _Run:
     torch.manual_seed(recipe.seed)
     shape = recipe.network
-    net = CompactNet(shape.channels, shape.layers, shape.width)
-    average = CompactNet(shape.channels, shape.layers, shape.width)
+    start = read_convolutions(folder / recipe.start.file, recipe.start.sha256) if recipe.start else None
+
+    def made() -> LumaNet:
+        has_level = recipe.degradation is not None
+        return LumaNet(shape.channels, shape.layers, shape.width, scale=recipe.scale, has_level=has_level, start=start)
+
+    net, average = made(), made()
     average.load_state_dict(net.state_dict())
     optimiser = torch.optim.Adam(net.parameters(), recipe.optimisation.learning_rate, betas=(0.9, 0.99))
     return _Run(net=net, average=average.requires_grad_(False), optimiser=optimiser)
@@ -140,7 +147,7 @@ def _train(state: _Run, recipe: Recipe, pool: Pool, out_dir: Path, report: Calla
             _write_rows(out_dir / LOG, "a", [asdict(progress)])
             logger.info(
                 "Step {step} of {steps}: loss {loss:.5f}, gain {gain_bicubic_db:+.2f} dB bicubic, {gain_area_db:+.2f} "
-                "area, {gain_aliased_db:+.2f} aliased, {seconds:.0f} s",
+                "area, {gain_aliased_db:+.2f} aliased, {gain_degraded_db} degraded, {seconds:.0f} s",
                 **asdict(progress),
             )
             if report is not None:
@@ -163,7 +170,7 @@ def _one_step(state: _Run, recipe: Recipe, pool: Pool) -> float:
     for group in state.optimiser.param_groups:
         group["lr"] = learning_rate(plan, state.step)
     with torch.autocast("cpu", torch.bfloat16, enabled=plan.precision == "bf16"):
-        answer = state.net.interior(luma)
+        answer = state.net.interior(luma, batch.level)
     error = answer - torch.from_numpy(batch.target)
     loss = torch.sqrt(error * error + plan.charbonnier_epsilon**2).mean()
     state.optimiser.zero_grad(set_to_none=True)
@@ -184,12 +191,15 @@ def _measure(state: _Run, recipe: Recipe, pool: Pool) -> Progress:
         for index in range(recipe.pool.images, len(pool.large)):
             small = pool.small[index, position]
             truth = pool.large[index]
-            with torch.no_grad():
-                answer = state.average(torch.from_numpy(small.astype(np.float32) / 255)[None, None])
-            upscaled = answer[0, 0].double().numpy() * 255
-            baseline = resample(small.astype(np.float64), *truth.shape)
-            differences.append(luma_psnr(upscaled, truth, crop=SCALE) - luma_psnr(baseline, truth, crop=SCALE))
+            differences.append(_gain(state.average, small, truth, 0.0))
         gains[f"gain_{kind}_db"] = round(float(np.mean(differences)), 4)
+    if pool.degraded is not None and recipe.degradation is not None:
+        variants = recipe.degradation.variants
+        differences = [
+            _gain(state.average, pool.degraded.small[i], pool.large[i // variants], float(pool.degraded.levels[i]))
+            for i in range(recipe.pool.images * variants, len(pool.degraded.levels))
+        ]
+        gains["gain_degraded_db"] = round(float(np.mean(differences)), 4)
     return Progress(
         step=state.step,
         steps=recipe.optimisation.steps,
@@ -197,6 +207,14 @@ def _measure(state: _Run, recipe: Recipe, pool: Pool) -> Progress:
         loss=round(float(np.mean(state.losses)), 6),
         **gains,
     )
+
+
+def _gain(net: LumaNet, small: Codes, truth: Codes, level: float) -> float:
+    with torch.no_grad():
+        answer = net(torch.from_numpy(small.astype(np.float32) / 255)[None, None], level)
+    upscaled = answer[0, 0].double().numpy() * 255
+    baseline = resample(small.astype(np.float64), *truth.shape)
+    return luma_psnr(upscaled, truth, crop=net.scale) - luma_psnr(baseline, truth, crop=net.scale)
 
 
 def _cut_log(path: Path, step: int) -> None:

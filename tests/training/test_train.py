@@ -14,7 +14,7 @@ import yaml
 from sr_tasks.errors import InputNotFound, UsageError
 from sr_tasks.training import train
 from sr_tasks.training.export import export_onnx
-from sr_tasks.training.network import CompactNet, receptive_field
+from sr_tasks.training.network import LumaNet, receptive_field
 from sr_tasks.training.recipe import load_recipe
 from sr_tasks.training.train import CHECKPOINT, LOG, PLOT, Progress, learning_rate, run
 
@@ -156,7 +156,7 @@ def test_the_learning_rate_warms_up_and_ends_at_its_final_share(tmp_path: Path) 
 @pytest.mark.parametrize("size", [(1, 1), (9, 14), (40, 33)])
 def test_the_exported_file_answers_as_the_network(tmp_path: Path, size: tuple[int, int]) -> None:
     torch.manual_seed(0)
-    net = CompactNet(16, 4, 32)
+    net = LumaNet(16, 4, 32)
     torch.nn.init.normal_(net.convolutions[-1].project, std=0.05)
     path = export_onnx(net, tmp_path / "net.onnx")
     luma = np.random.default_rng(0).random((1, 1, *size), dtype=np.float32)
@@ -169,7 +169,7 @@ def test_the_exported_file_answers_as_the_network(tmp_path: Path, size: tuple[in
 
 
 def test_the_exported_file_holds_plain_operators_only(tmp_path: Path) -> None:
-    model = onnx.load(export_onnx(CompactNet(16, 4, 32), tmp_path / "net.onnx"))
+    model = onnx.load(export_onnx(LumaNet(16, 4, 32), tmp_path / "net.onnx"))
     assert {node.op_type for node in model.graph.node} == {"Pad", "Conv", "Relu", "Add", "DepthToSpace"}
     assert [imported.version for imported in model.opset_import] == [17]
 
@@ -177,7 +177,7 @@ def test_the_exported_file_holds_plain_operators_only(tmp_path: Path) -> None:
 def test_an_untrained_network_is_close_to_bilinear() -> None:
     luma = torch.rand(1, 1, 12, 15)
     oracle = torch.nn.functional.interpolate(luma, scale_factor=2, mode="bilinear", align_corners=False)
-    net = CompactNet(8, 2, 8)
+    net = LumaNet(8, 2, 8)
     torch.nn.init.zeros_(net.convolutions[-1].project)
     with torch.no_grad():
         assert torch.allclose(net(luma), oracle, atol=1e-6)
@@ -185,7 +185,7 @@ def test_an_untrained_network_is_close_to_bilinear() -> None:
 
 def test_a_tile_with_its_margin_answers_as_the_whole_frame() -> None:
     torch.manual_seed(1)
-    net = CompactNet(8, 2, 8)
+    net = LumaNet(8, 2, 8)
     luma = torch.rand(1, 1, 40, 40)
     with torch.no_grad():
         whole, tile = net(luma), net.interior(luma[:, :, 5:30, 7:35])

@@ -1,0 +1,98 @@
+"""Noise and compression put on a small luma image, and the level that says how far it departs from the clean one."""
+
+from fractions import Fraction
+from typing import Final
+
+import av
+import cv2
+import numpy as np
+from av.codec.context import CodecContext
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from sr_tasks.errors import UsageError
+from sr_tasks.training.downscale import Codes
+from sr_tasks.training.recipe import DegradationKind, DegradationRecipe
+
+Rng = np.random.Generator
+
+PRESETS: Final = ("superfast", "veryfast", "medium")
+FRAMES_BEFORE_MAX: Final = 3
+SHIFT_MAX_PX: Final = 3
+CORRELATED_PROBABILITY: Final = 0.25
+
+
+def degrade(recipe: DegradationRecipe, rng: Rng, clean: Codes) -> Codes:
+    """One degraded version of a clean image, both uint8 [H, W] with even sides. The same `rng` gives the same bytes."""
+    kinds = list(recipe.kinds)
+    shares = np.array([recipe.kinds[kind] for kind in kinds])
+    kind: DegradationKind = kinds[int(rng.choice(len(kinds), p=shares / shares.sum()))]
+    if kind == "noise":
+        return noisy(clean, float(rng.uniform(0.5, recipe.noise_sigma_max)), rng)
+    if kind == "jpeg":
+        return jpeg(clean, int(rng.integers(recipe.jpeg_quality[0], recipe.jpeg_quality[1] + 1)))
+    image = clean
+    if kind == "noisy_video":
+        image = noisy(clean, float(rng.uniform(0.5, recipe.noise_sigma_max / 2)), rng)
+    crf = int(rng.integers(recipe.crf[0], recipe.crf[1] + 1))
+    shifts = rng.integers(-SHIFT_MAX_PX, SHIFT_MAX_PX + 1, size=(int(rng.integers(FRAMES_BEFORE_MAX + 1)), 2))
+    frames = [np.roll(image, (int(dy), int(dx)), axis=(0, 1)) for dy, dx in shifts]
+    return h264([*frames, image], crf, preset=PRESETS[int(rng.integers(len(PRESETS)))])[-1]
+
+
+def level_of(degraded: Codes, clean: Codes) -> float:
+    """Root mean square difference of two images in 8-bit codes."""
+    error = degraded.astype(np.float64) - clean
+    return float(np.sqrt(np.mean(error * error)))
+
+
+def noisy(clean: Codes, sigma: float, rng: Rng) -> Codes:
+    """Gaussian noise of deviation `sigma` in codes, some of it correlated over neighbours as a camera's is."""
+    noise: NDArray[np.float32] = rng.standard_normal(clean.shape, dtype=np.float32)
+    if rng.random() < CORRELATED_PROBABILITY:
+        noise = cv2.GaussianBlur(noise, (0, 0), float(rng.uniform(0.4, 0.9))).astype(np.float32)
+        noise /= noise.std()
+    codes: Codes = np.clip(np.rint(clean + sigma * noise), 0, 255).astype(np.uint8)
+    return codes
+
+
+def jpeg(clean: Codes, quality: int) -> Codes:
+    """Through a JPEG file of that quality, 1 to 100."""
+    done, data = cv2.imencode(".jpg", clean, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise UsageError("OpenCV has no JPEG encoder.", hint="Install opencv-python-headless.")
+    decoded: Codes = np.asarray(cv2.imdecode(data, cv2.IMREAD_GRAYSCALE), dtype=np.uint8)
+    return decoded
+
+
+def h264(frames: list[Codes], crf: int, *, preset: str = "medium") -> list[Codes]:
+    """Luma planes of one even size through H.264 at `crf`, as a clip of 25 frames a second; chroma is neutral."""
+    height, width = frames[0].shape
+    encoder = CodecContext.create("libx264", "w")
+    decoder = CodecContext.create("h264", "r")
+    if not isinstance(encoder, VideoCodecContext) or not isinstance(decoder, VideoCodecContext):
+        raise UsageError("FFmpeg has no H.264 encoder.", hint="Install av with libx264.")
+    encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
+    encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
+    # One thread each: slices and frame threads would change the bytes with the machine.
+    encoder.options = {"crf": str(crf), "preset": preset, "threads": "1"}
+    decoder.thread_count = 1
+    decoded: list[VideoFrame] = []
+    packets: list[av.Packet] = []
+    neutral = np.full((height // 2, width), 128, dtype=np.uint8)
+    for number, luma in enumerate(frames):
+        frame = VideoFrame.from_ndarray(np.vstack([luma, neutral]), format="yuv420p")
+        frame.pts = number
+        packets += encoder.encode(frame)
+    packets += encoder.encode(None)
+    for packet in packets:
+        decoded += decoder.decode(packet)
+    decoded += decoder.decode(None)
+    return [_luma(frame) for frame in decoded]
+
+
+def _luma(frame: VideoFrame) -> Codes:
+    plane = frame.planes[0]
+    rows: Codes = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+    return rows.copy()
