@@ -9,6 +9,7 @@ import numpy as np
 from av.codec.context import CodecContext
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from sr_tasks.errors import UsageError
@@ -79,7 +80,7 @@ def h264(frames: list[Codes], crf: int, *, preset: str = "medium") -> list[Codes
     encoder.options = {"crf": str(crf), "preset": preset, "threads": "1"}
     decoder.thread_count = 1
     decoded: list[VideoFrame] = []
-    packets: list[av.Packet] = []
+    packets: list[av.Packet[VideoStream]] = []
     neutral = np.full((height // 2, width), 128, dtype=np.uint8)
     for number, luma in enumerate(frames):
         frame = VideoFrame.from_ndarray(np.vstack([luma, neutral]), format="yuv420p")
@@ -94,5 +95,7 @@ def h264(frames: list[Codes], crf: int, *, preset: str = "medium") -> list[Codes
 
 def _luma(frame: VideoFrame) -> Codes:
     plane = frame.planes[0]
-    rows: Codes = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+    rows: Codes = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(plane.height, plane.line_size)[
+        :, : plane.width
+    ]
     return rows.copy()

@@ -1,4 +1,4 @@
-"""Measuring a x2 luma network on photographs: Y-PSNR and SSIM beside bicubic. Trains nothing, stores no photograph."""
+"""Measuring a luma network on photographs: Y-PSNR and SSIM beside bicubic. Trains nothing, stores no photograph."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from sr_tasks.training.downscale import Codes, Plane, area, downscale, resample, separable_filter, to_codes
 from sr_tasks.training.recipe import DownScaling
 
-SCALE: Final = 2
+GRID: Final = 4
+"""Sides of test photographs are multiples of this, so that every scale divides them."""
+
 REDUCTION: Final = 2
 SSIM_SIGMA: Final = 1.5
 SSIM_RADIUS: Final = 5
@@ -33,7 +35,7 @@ before any result was seen. Each is first halved by area, which clears JPEG bloc
 TEST_SET: Final = "8 photographs of scikit-image and scikit-learn, halved by area"
 
 Upscaler = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""Luma float32 [H, W] in 0..1 to [2H, 2W] of the same range."""
+"""Luma float32 [H, W] in 0..1 to [scale * H, scale * W] of the same range."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +101,7 @@ def luma_ssim(upscaled: Plane | Codes, truth: Codes, *, crop: int) -> float:
 
 
 def photographs() -> dict[str, Codes]:
-    """The test photographs by name: luma uint8, halved by area, both sides even. Needs scikit-image, scikit-learn."""
+    """The test photographs by name: luma uint8, halved by area, sides multiples of 4. Needs scikit-image and -learn."""
     from skimage import data
     from sklearn.datasets import load_sample_image
 
@@ -107,28 +109,30 @@ def photographs() -> dict[str, Codes]:
     for package, name in PHOTOGRAPHS:
         picture = getattr(data, name)() if package == "skimage" else load_sample_image(name)
         luma = luma_601(picture[0] if isinstance(picture, tuple) else picture)
-        grid = REDUCTION * SCALE
+        grid = REDUCTION * GRID
         height, width = (side // grid * grid for side in luma.shape)
         planes[name.removesuffix(".jpg")] = to_codes(area(luma[:height, :width].astype(np.float64), REDUCTION))
     return planes
 
 
-def evaluate(upscaler: Upscaler, truths: dict[str, Codes], kinds: Sequence[DownScaling] = TEST_KINDS) -> list[Row]:
+def evaluate(
+    upscaler: Upscaler, truths: dict[str, Codes], kinds: Sequence[DownScaling] = TEST_KINDS, *, scale: int = 2
+) -> list[Row]:
     """One row per photograph and down-scaling. The small picture is rounded to 8 bits before it is enlarged."""
     rows = []
     for kind in kinds:
         for name, truth in truths.items():
-            small = to_codes(downscale(truth.astype(np.float64), kind, SCALE)).astype(np.float64)
+            small = to_codes(downscale(truth.astype(np.float64), kind, scale)).astype(np.float64)
             upscaled = upscaler((small / 255).astype(np.float32)).astype(np.float64) * 255
             baseline = resample(small, *truth.shape)
             rows.append(
                 Row(
                     photograph=name,
                     down_scaling=kind,
-                    psnr_db=luma_psnr(upscaled, truth, crop=SCALE),
-                    ssim=luma_ssim(upscaled, truth, crop=SCALE),
-                    bicubic_psnr_db=luma_psnr(baseline, truth, crop=SCALE),
-                    bicubic_ssim=luma_ssim(baseline, truth, crop=SCALE),
+                    psnr_db=luma_psnr(upscaled, truth, crop=scale),
+                    ssim=luma_ssim(upscaled, truth, crop=scale),
+                    bicubic_psnr_db=luma_psnr(baseline, truth, crop=scale),
+                    bicubic_ssim=luma_ssim(baseline, truth, crop=scale),
                 )
             )
     return rows
@@ -150,16 +154,18 @@ def summarise(rows: Sequence[Row]) -> list[Summary]:
     ]
 
 
-def onnx_upscaler(path: Path, threads: int = 1) -> Upscaler:
-    """The network in the ONNX file `path`, run by onnxruntime on the CPU."""
+def onnx_upscaler(path: Path, threads: int = 1, *, level: float = 0.0) -> Upscaler:
+    """The network in the ONNX file `path`, run by onnxruntime on the CPU; `level` is for one that is told it."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    names = [value.name for value in session.get_inputs()]
 
     def upscale(luma: NDArray[np.float32]) -> NDArray[np.float32]:
-        upscaled: NDArray[np.float32] = session.run(None, {"luma": luma[None, None]})[0][0, 0]
+        feeds = {"luma": luma[None, None], "level": np.array([level], dtype=np.float32)}
+        upscaled: NDArray[np.float32] = session.run(None, {name: feeds[name] for name in names})[0][0, 0]
         return upscaled
 
     return upscale

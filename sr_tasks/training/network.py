@@ -72,16 +72,16 @@ class FoldedConv(nn.Module):
         self.project = nn.Parameter(torch.empty(terms * outer, width))
         self.bias = nn.Parameter(torch.zeros(terms * outer))
         nn.init.kaiming_normal_(self.expand, nonlinearity="linear")
-        nn.init.normal_(self.project, std=(gain if start is None else TAIL_GAIN) * math.sqrt(2 / width))
+        nn.init.normal_(self.project, std=gain * math.sqrt(2 / width))
         kernels = torch.zeros(terms, outer, inner, 3, 3)
         if start is not None:
             self.bias.data = start.biases.flatten().clone()
             kernels = start.kernels.clone()
         elif inner == outer:
             kernels[0, :, :, 1, 1] = torch.eye(inner)
-        if terms > 1:
-            with torch.no_grad():
-                self.project[outer:] = 0
+        with torch.no_grad():
+            # What is not known yet begins at nothing: the detour beside a start, the terms of the level.
+            self.project[outer if start is None else 0 :] = 0
         self.register_buffer("start", kernels, persistent=False)
 
     def plain(self) -> PlainConv:
