@@ -66,6 +66,7 @@ class OptimisationRecipe(_Strict):
     """Adam with a linear warm-up, then half a cosine down to `final_share` of the learning rate."""
 
     steps: int = Field(ge=1)
+    stop_at: int | None = Field(default=None, ge=1, description="Ends early: the start of another training.")
     threads: int = Field(default=1, ge=1, description="CPU threads: another number adds up in another order.")
     batch: int = Field(default=16, ge=1)
     patch: int = Field(default=48, ge=4, description="Side of what one patch is asked for, in source px.")
@@ -77,6 +78,10 @@ class OptimisationRecipe(_Strict):
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
     checkpoint_every: int = Field(default=2000, ge=1)
     measure_every: int = Field(default=2000, ge=1)
+
+    @property
+    def last_step(self) -> int:
+        return self.steps if self.stop_at is None else min(self.steps, self.stop_at)
 
 
 class Recipe(_Strict):

@@ -137,10 +137,10 @@ def _start(recipe: Recipe, folder: Path) -> _Run:
 
 def _train(state: _Run, recipe: Recipe, pool: Pool, out_dir: Path, report: Callable[[Progress], None] | None) -> None:
     plan, started = recipe.optimisation, time.monotonic() - state.seconds
-    while state.step < plan.steps:
+    while state.step < plan.last_step:
         state.losses.append(_one_step(state, recipe, pool))
         state.seconds = time.monotonic() - started
-        is_last = state.step == plan.steps
+        is_last = state.step == plan.last_step
         if state.step % plan.measure_every == 0 or is_last:
             progress = _measure(state, recipe, pool)
             state.losses.clear()

@@ -108,6 +108,13 @@ def test_a_run_without_resume_starts_anew(undisturbed: Path, tmp_path: Path) -> 
     assert (tmp_path / "tiny.onnx").read_bytes() == (undisturbed / "tiny.onnx").read_bytes()
 
 
+def test_a_run_that_stops_early_went_the_same_way_so_far(undisturbed: Path, tmp_path: Path) -> None:
+    optimisation = yaml.safe_load(recipe_file(tmp_path).read_text())["optimisation"]
+    run(recipe_file(tmp_path, optimisation=optimisation | {"stop_at": 10}), tmp_path)
+    (row,) = log_rows(tmp_path)
+    assert {**row, "seconds": ""} == {**log_rows(undisturbed)[0], "seconds": ""}
+
+
 def test_the_plot_shows_every_curve_of_the_log(undisturbed: Path) -> None:
     drawing = ElementTree.parse(undisturbed / PLOT).getroot()
     curves = drawing.findall("{http://www.w3.org/2000/svg}polyline")
