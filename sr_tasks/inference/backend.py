@@ -3,10 +3,25 @@
 from collections.abc import Callable
 from typing import Final
 
+from loguru import logger
+
 from sr_tasks.errors import UsageError
+from sr_tasks.inference.backends import nvidia
 from sr_tasks.models.runtime import Backend, Plane, Planes, Session
 
-__all__ = ["BACKENDS", "Backend", "Plane", "Planes", "Session", "backend_for"]
+__all__ = ["BACKENDS", "CPU_BACKENDS", "Backend", "Plane", "Planes", "Session", "backend_for"]
+
+
+def _tensorrt() -> Backend:
+    from sr_tasks.inference.backends.onnxruntime_gpu import TensorRtBackend
+
+    return TensorRtBackend()
+
+
+def _cuda() -> Backend:
+    from sr_tasks.inference.backends.onnxruntime_gpu import CudaBackend
+
+    return CudaBackend()
 
 
 def _openvino() -> Backend:
@@ -21,13 +36,22 @@ def _onnxruntime() -> Backend:
     return OnnxRuntimeBackend()
 
 
-BACKENDS: Final[dict[str, Callable[[], Backend]]] = {"openvino": _openvino, "onnxruntime": _onnxruntime}
+BACKENDS: Final[dict[str, Callable[[], Backend]]] = {
+    "tensorrt": _tensorrt,
+    "cuda": _cuda,
+    "openvino": _openvino,
+    "onnxruntime": _onnxruntime,
+}
+"""Fastest first: auto takes the first that this machine has."""
+
+CPU_BACKENDS: Final = ("openvino", "onnxruntime")
+"""Those that run everywhere."""
 
 
 def backend_for(name: str) -> Backend:
-    """The backend of that name. Raises UsageError if there is none, or if its library is not installed."""
+    """The backend of that name. Raises UsageError if there is none, or if this machine lacks what it needs."""
     if name == "auto":
-        name = "openvino"
+        return _first()
     if name not in BACKENDS:
         raise UsageError(f"There is no backend {name!r}.", hint=f"Known: {', '.join(sorted(BACKENDS))}.")
     try:
@@ -36,3 +60,20 @@ def backend_for(name: str) -> Backend:
         raise UsageError(
             f"The backend {name} cannot be loaded: {exc}.", hint="Install the packages of requirements.txt."
         ) from exc
+
+
+def _first() -> Backend:
+    """The fastest backend this machine has; why it is no faster one is logged."""
+    reasons: list[str] = []
+    for name in BACKENDS:
+        try:
+            found = backend_for(name)
+        except UsageError as exc:
+            reasons.append(exc.message)
+            continue
+        # Where there is a GPU, somebody wants it used; elsewhere its absence is no news.
+        level = "DEBUG" if nvidia.probe() is None else "WARNING"
+        for reason in reasons:
+            logger.log(level, "backend {} is used: {}", name, reason)
+        return found
+    raise UsageError(f"No backend can be used. {' '.join(reasons)}", hint="Install the packages of requirements.txt.")

@@ -29,11 +29,18 @@ class LoopReport:
 
 
 def upscale_chunk(
-    reader: ChunkReader, session: Session, writer: ChunkWriter, *, streams: int, on_frame: Callable[[int], None]
+    reader: ChunkReader,
+    session: Session,
+    writer: ChunkWriter,
+    *,
+    streams: int,
+    in_flight: int | None = None,
+    on_frame: Callable[[int], None],
 ) -> LoopReport:
     """Run a chunk through the network, in order. `on_frame` gets the number of frames written so far.
 
-    One thread decodes, `streams` threads infer, the calling thread encodes; at most `4 * streams` frames are in flight.
+    One thread decodes, `streams` threads infer, the calling thread encodes. At most `in_flight` frames (None: three
+    to a stream) are on their way from decoder to encoder; as many, but no more than four, wait for them decoded.
     The writer is finished on success and aborted on failure; errors of any thread reach the caller.
     """
     started = time.monotonic()
@@ -47,7 +54,7 @@ def upscale_chunk(
     finished = False
     try:
         with ThreadPoolExecutor(streams, thread_name_prefix="infer", initializer=give_way) as pool:
-            for frame, pts in _in_order(pool, infer, reader.frames(), window=3 * streams):
+            for frame, pts in _in_order(pool, infer, reader.frames(), window=in_flight or 3 * streams):
                 writer.write(frame, pts)
                 done += 1
                 on_frame(done)
@@ -68,7 +75,7 @@ def _in_order(
 ) -> Iterator[tuple[VideoFrame, int]]:
     """Results in the order of the items, with at most `window` of them under way."""
     pending: deque[Future[tuple[VideoFrame, int]]] = deque()
-    with _Prefetch(items, depth=4) as fetched:
+    with _Prefetch(items, depth=min(4, window)) as fetched:
         try:
             for item in fetched:
                 pending.append(pool.submit(work, item))

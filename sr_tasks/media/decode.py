@@ -1,7 +1,7 @@
 """Decoding a chunk: exactly the planned time stamps, in order, whatever the stream's references or damage. Streams."""
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class ChunkReader:
     chunk: Chunk
     damaged_pts: list[int] = field(default_factory=list)
 
-    def frames(self) -> Iterator[DecodedFrame]:
+    def frames(self) -> Generator[DecodedFrame, None, None]:
         """Every planned time stamp once, ascending.
 
         A frame FFmpeg cannot decode is replaced by the one before it (at the very start: by the first that decodes).

@@ -47,6 +47,13 @@ class GraphBuilder:
         self.nodes.append(node)
         return output
 
+    def split(self, value: str, count: int) -> list[str]:
+        """The channels of a value one by one."""
+        names = [self.name("channel") for _ in range(count)]
+        sizes = self.integers("sizes", [1] * count)
+        self.nodes.append(helper.make_node("Split", [value, sizes], names, name=f"{names[0]}/Split", axis=1))
+        return names
+
     def declare_input(self, name: str, element_type: int, dims: Sequence[int | str]) -> None:
         self._inputs.append(helper.make_tensor_value_info(name, element_type, list(dims)))
 

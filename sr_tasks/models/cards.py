@@ -1,19 +1,44 @@
 """Model cards: what a model is, what it may be used for, and what its outputs must measure up to. Reads YAML only."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sr_tasks.errors import ModelRejected
+from sr_tasks.models.spdx import canonical
 
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 Kind = Literal["network", "resampler", "style"]
+Licence = Annotated[str, AfterValidator(canonical)]
+"""An SPDX expression, in SPDX's own spelling."""
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ReviewLimits(_Strict):
+    """The gate's second threshold: an output past one of these is doubtful, and a person decides.
+
+    Left out: within 1 dB of a PSNR's limit, within 0.02 of SSIM's, or at over nine tenths of what is allowed.
+    """
+
+    global_psnr_min: float | None = None
+    frame_psnr_min: float | None = None
+    block_psnr_min: float | None = None
+    ssim_min: float | None = None
+    plane_shift_max: float | None = None
+    block_shift_max: float | None = None
+    color_error_max: float | None = None
+    pixel_shift_max: float | None = None
+    seam_max: float | None = None
+
+
+_PSNR_MARGIN_DB = 1.0
+_SSIM_MARGIN = 0.02
+_SHARE_OF_MAX = 0.9
 
 
 class GateLimits(_Strict):
@@ -33,6 +58,27 @@ class GateLimits(_Strict):
     pixel_shift_max: float = Field(default=0.08, description="Displacement against the source, in source pixels.")
     seam_max: float = Field(default=1.5, description="How far a line across the picture stands out, in 8-bit codes.")
     wrong_frames_max: int = Field(default=0, description="Frames in a neighbour's place, frozen or newly black.")
+    review: ReviewLimits = Field(default=ReviewLimits(), description="From where on a person decides.")
+
+    @model_validator(mode="after")
+    def _reviews_before_it_refuses(self) -> Self:
+        for name, asked in self.review:
+            limit = getattr(self, name)
+            if asked is not None and (asked < limit if name.endswith("_min") else asked > limit):
+                raise ValueError(f"review.{name}={asked:g} lies beyond the limit {name}={limit:g} that refuses")
+        return self
+
+    def for_review(self) -> "GateLimits":
+        """The same with the second threshold in the place of the first."""
+        return self.model_copy(update={name: self._second(name, asked) for name, asked in self.review})
+
+    def _second(self, name: str, asked: float | None) -> float:
+        limit = float(getattr(self, name))
+        if asked is not None:
+            return asked
+        if name.endswith("_max"):
+            return limit * _SHARE_OF_MAX
+        return limit + (_SSIM_MARGIN if name == "ssim_min" else _PSNR_MARGIN_DB)
 
 
 class Weights(_Strict):
@@ -68,7 +114,7 @@ class Style(_Strict):
     """What a stylisation imitates, and whose it is."""
 
     name: str
-    licence: str = Field(min_length=1, description="SPDX expression of the style's own licence.")
+    licence: Licence = Field(description="SPDX expression of the style's own licence.")
     attribution: str = ""
 
 
@@ -78,8 +124,9 @@ class Quality(_Strict):
     test_set: str
     scale: int
     down_scaling: str
+    degradation: str = Field(default="", description="What was done to the small picture, e.g. `crf 26`.")
     psnr_db: float
-    ssim: float
+    ssim: float | None = None
     gain_over_bicubic_db: float
 
 
@@ -109,7 +156,7 @@ class ModelCard(_Strict):
     weights: Weights | None = Field(default=None, description="ONNX: see sr_tasks.models.network for its form.")
     original: Weights | None = Field(default=None, description="The file it was exported from, if it was.")
     style: Style | None = None
-    licence: str = Field(min_length=1, description="SPDX expression.")
+    licence: Licence = Field(description="SPDX expression.")
     source: str = Field(default="", description="URL the weights come from.")
     training_data: str
     intended_content: str

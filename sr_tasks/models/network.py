@@ -1,4 +1,4 @@
-"""A luma network taken into a larger graph: its nodes copied, its unit range folded away. Never touches files."""
+"""A network taken into a larger graph: its nodes copied, its constants and unit range folded. Never touches files."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -10,25 +10,30 @@ from onnx import helper, numpy_helper
 
 from sr_tasks.errors import ModelRejected
 from sr_tasks.models.builder import GraphBuilder
+from sr_tasks.models.folding import fold
+from sr_tasks.models.form import LEVEL, OPSETS
 
-OPSETS = range(15, 24)
 _LINEAR_MOVES = frozenset({"DepthToSpace", "Identity", "Reshape", "Transpose"})
 _PASSING_PADS = frozenset({b"edge", b"reflect", b"wrap"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inlined:
-    """Where the copy of a network ends: `value` is in codes; `blocksize` is that of a DepthToSpace left off, or 1."""
+    """Where the copy of a network ends: in `value`; `blocksize` is that of a DepthToSpace left off, or 1."""
 
     value: str
     blocksize: int
 
 
 class Network:
-    """A parsed weights file: one float input [1, 1, H, W] in 0..1, one output [1, 1, scale * H, scale * W]."""
+    """A parsed weights file: one float input [1, C, H, W] in 0..1, one output [1, C, scale * H, scale * W]; C is 1 for
+    luma and 3 for R, G, B. A network that is told a level has it as its second input, called `level`."""
 
-    def __init__(self, data: bytes, label: str) -> None:
-        """Raises ModelRejected for anything but a plain, self-contained ONNX graph of that form."""
+    def __init__(self, data: bytes, label: str, *, channels: int = 1, level: float | None = None) -> None:
+        """`level`, in 8-bit codes, becomes a constant of the network, and so does all that is computed from it.
+
+        Raises ModelRejected for anything but a plain, self-contained ONNX graph of that form.
+        """
         try:
             model = onnx.load_from_string(data)
             self._graph = model.graph
@@ -39,12 +44,31 @@ class Network:
         except (DecodeError, onnx.checker.ValidationError) as exc:
             raise _rejected(label, f"are no valid ONNX file: {exc}") from exc
         self.opset = _standard_opset(model, label)
+        self.channels = channels
+        self._input, self._output = self._signature(channels, level)
+        self._graph = self._folded(level)
+
+    def _signature(self, channels: int, level: float | None) -> tuple[str, str]:
+        """The names of the picture that goes in and of the one that comes out."""
         constants = {tensor.name for tensor in self._graph.initializer}
-        inputs = [value.name for value in self._graph.input if value.name not in constants]
-        outputs = [value.name for value in self._graph.output]
-        if len(inputs) != 1 or len(outputs) != 1:
-            raise _rejected(label, f"have inputs {inputs} and outputs {outputs}, not one of each")
-        self._input, self._output = inputs[0], outputs[0]
+        inputs = [value for value in self._graph.input if value.name not in constants]
+        names, outputs = [value.name for value in inputs], [value.name for value in self._graph.output]
+        expected = [names[0] if names else "a picture", *([LEVEL] if level is not None else [])]
+        if names != expected or len(outputs) != 1:
+            raise _rejected(self._label, f"have inputs {names} and outputs {outputs}, not {expected} and one")
+        sizes = inputs[0].type.tensor_type.shape.dim
+        if len(sizes) > 1 and sizes[1].dim_value not in (0, channels):
+            raise _rejected(
+                self._label, f"are of {sizes[1].dim_value} channels, their card of {'rgb' if channels == 3 else 'luma'}"
+            )
+        return names[0], outputs[0]
+
+    def _folded(self, level: float | None) -> onnx.GraphProto:
+        known = {} if level is None else {LEVEL: np.array([level], dtype=np.float32)}
+        try:
+            return fold(self._graph, self.opset, known)
+        except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as exc:
+            raise _rejected(self._label, f"hold constants that cannot be computed: {exc}") from exc
 
     def _refuse_what_cannot_be_copied(self) -> None:
         constants = (attribute.t for node in self._graph.node for attribute in node.attribute)
@@ -57,24 +81,25 @@ class Network:
             if any(attribute.HasField("g") or attribute.graphs for attribute in node.attribute):
                 raise _rejected(self._label, f"use the control flow operator {node.op_type}")
 
-    def inline(self, builder: GraphBuilder, codes: str, peak: int) -> Inlined:
-        """Copy the nodes into `builder`, fed by the float value `codes` in 0..peak, and give their output in codes.
+    def inline(self, builder: GraphBuilder, value: str, peak: int = 1) -> Inlined:
+        """Copy the nodes into `builder`, fed by the float `value` in 0..peak, and give their output in the same range.
 
         The factors 1/peak and peak go into the weights of convolutions where the graph allows it: nothing is left
         to compute, and a path that is linear keeps its exact weights, which matters at bf16.
         """
-        copy = _Copy(self._graph, builder, self._input, codes)
-        copy.scale_input(1.0 / peak)
-        value = copy.scaled(copy.rename[self._output], float(peak))
-        last = copy.producers.get(value)
+        copy = _Copy(self._graph, builder, self._input, value)
+        if peak != 1:
+            copy.scale_input(1.0 / peak)
+        result = copy.rename[self._output] if peak == 1 else copy.scaled(copy.rename[self._output], float(peak))
+        last = copy.producers.get(result)
         blocksize = 1
-        if last is not None and last.op_type == "DepthToSpace":
-            # With one output channel both orders of DepthToSpace are the same.
+        # With one output channel both orders of DepthToSpace are the same.
+        if last is not None and last.op_type == "DepthToSpace" and self.channels == 1 and copy.is_used_once(result):
             blocksize = int(_attribute(last, "blocksize", 1))
             copy.nodes.remove(last)
-            value = last.input[0]
+            result = last.input[0]
         copy.commit()
-        return Inlined(value=value, blocksize=blocksize)
+        return Inlined(value=result, blocksize=blocksize)
 
 
 class _Copy:
@@ -128,7 +153,7 @@ class _Copy:
     def scaled(self, value: str, factor: float) -> str:
         """The name of a value that holds `value` times `factor`; the factor goes as far up the graph as it can."""
         node = self.producers.get(value)
-        if node is None or self._uses[value] != 1:
+        if node is None or not self.is_used_once(value):
             return self._product(value, factor, before=None)
         if node.op_type in _LINEAR_MOVES:
             node.input[0] = self.scaled(node.input[0], factor)
@@ -140,6 +165,9 @@ class _Copy:
         else:
             return self._product(value, factor, before=None)
         return value
+
+    def is_used_once(self, value: str) -> bool:
+        return self._uses[value] == 1
 
     def _has_weights(self, node: onnx.NodeProto) -> bool:
         return node.op_type == "Conv" and all(name in self._tensors for name in node.input[1:])

@@ -3,17 +3,28 @@
 import dataclasses
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 from loguru import logger
+from numpy.typing import NDArray
 
+from sr_tasks.config import Settings
 from sr_tasks.errors import ModelRejected, UsageError
 from sr_tasks.models.cache import ModelCache
+from sr_tasks.models.calibration import Patch, calibration_hash
+from sr_tasks.models.convert import converted_graph, patches_for
+from sr_tasks.models.entry import ModelEntry
 from sr_tasks.models.graph import GRAPH_SCHEMA, build_graph
 from sr_tasks.models.prepared import GraphVariant, PreparedModel
-from sr_tasks.models.registry import ModelEntry
 from sr_tasks.models.runtime import Backend, Precision
-from sr_tasks.models.verify import Deviation, measure
+from sr_tasks.models.shared import SharedModels
+from sr_tasks.models.verify import JUDGE, Original
+from sr_tasks.telemetry.elapsed import elapsed
+
+PREPARE_SCHEMA = 2
+"""Raise it whenever what is proved, converted or kept changes: entries of an older one are not used."""
 
 
 def prepare(
@@ -25,103 +36,158 @@ def prepare(
     *,
     width: int,
     height: int,
+    settings: Settings | None = None,
+    frames: Iterable[NDArray[np.float32]] = (),
 ) -> tuple[PreparedModel, bool]:
-    """The model ready for `backend`, and whether it was found in `cache_dir`. `width` and `height` are the source's.
+    """The model ready for `backend`, and whether it was found: in `cache_dir`, or where `settings` share models.
 
-    `precision` is auto, fp32 or bf16; bf16 that departs too far from the original gives way to fp32. Processes
-    that want the same model at once build it once. Raises UsageError for a precision that cannot be, ScaleUnsupported,
-    ModelRejected if the result does not match the original, DiskFull or TargetUnwritable for the cache.
+    `width` and `height` are those of the frames or tiles it will be fed. `precision` is auto or one of Precision; one
+    that departs too far from the original gives way to the next (see `precision_ladder`), which the result tells.
+    `frames` are luma [H, W] in 8-bit codes of the job, looked at for int8 alone, which is fitted to them. Processes
+    that want the same model at once build it once. With `settings` the cache is kept within its limits. Raises
+    UsageError for a precision that cannot be, ScaleUnsupported, ModelRejected if the result does not match the
+    original at any precision, DiskFull or TargetUnwritable for the cache.
     """
     entry.require_scale(variant.scale)
-    chosen = choose_precision(entry, variant, backend, precision)
-    key = cache_key(entry, variant, backend, chosen)
+    ladder = precision_ladder(entry, variant, backend, precision)
+    patches = patches_for(entry, variant, frames, width, height) if ladder[0] == "int8" else []
+    size = (width, height) if backend.compiles_ahead else None
+    key = cache_key(entry, variant, backend, ladder[0], calibration=calibration_hash(patches), size=size)
     cache = ModelCache(cache_dir)
     found = cache.find(key)
     if found is not None:
         return found, True
     with cache.locked(key):
-        found = cache.find(key)
+        found = cache.find(key) or _from_store(key, cache, settings)
         if found is not None:
             return found, True
-        graph = build_graph(entry, variant).SerializeToString(deterministic=True)
-        draft = _draft(entry, variant, backend, chosen, cache.put_graph(key, graph))
-        prepared = _proved(entry, draft, backend, width=width, height=height)
+        with elapsed(f"preparing {entry.label} for {backend.name}"):
+            prepared = _Build(entry, variant, backend, cache, key, patches, (width, height)).built(ladder)
         cache.finish(prepared)
-        return prepared, False
+        if settings is not None:
+            SharedModels(settings).put(key, cache)
+    if settings is not None:
+        cache.evict(max_bytes=settings.cache_max_bytes, max_age_days=settings.cache_max_age_days)
+    return prepared, False
 
 
-def choose_precision(entry: ModelEntry, variant: GraphVariant, backend: Backend, precision: str) -> Precision:
-    """What auto stands for: bf16 if the card allows it and the device computes in it, for 8-bit video. More bits than
-    eight do not fit through bf16, so deeper video gets fp32. Raises UsageError for a precision that cannot be."""
-    allowed = [one for one in entry.card.precisions if one in backend.precisions]
-    if precision == "auto":
-        return "bf16" if "bf16" in allowed and variant.bit_depth == 8 else "fp32"
-    if precision == "fp32":
-        return "fp32"
-    if precision == "bf16" and "bf16" in allowed:
-        return "bf16"
+def precision_ladder(
+    entry: ModelEntry, variant: GraphVariant, backend: Backend, precision: str
+) -> tuple[Precision, ...]:
+    """The precisions to try, best first; fp32 is always the last.
+
+    auto: fp16 or bf16 if the card allows it and the device computes in it, for 8-bit video: more bits than eight do not
+    fit through them. int8 is never chosen by itself, as not every CPU gains by it; where it fails, what auto stands for
+    is next. Raises UsageError for a precision that cannot be.
+    """
+    allowed = [one for one in ("int8", "fp16", "bf16") if one in entry.card.precisions and one in backend.precisions]
+    if entry.card.kind == "resampler":
+        # Its weights decide the very code that comes out.
+        allowed = [one for one in allowed if one == "bf16"]
+    automatic = [one for one in allowed if one != "int8" and variant.bit_depth == 8]
+    match precision:
+        case "auto":
+            return (*automatic[:1], "fp32")
+        case "fp32":
+            return ("fp32",)
+        case "fp16" | "bf16" if precision in allowed:
+            return (precision, "fp32")
+        case "int8" if precision in allowed:
+            return ("int8", *automatic[:1], "fp32")
     raise UsageError(
         f"Precision {precision!r} cannot be had with {entry.label} on {backend.name} ({backend.device}).",
-        hint="Use auto or fp32.",
+        hint=f"Use auto or one of: {', '.join(['fp32', *allowed])}.",
     )
 
 
-def cache_key(entry: ModelEntry, variant: GraphVariant, backend: Backend, precision: Precision) -> str:
-    """Hash of everything that decides what a prepared model computes."""
+def cache_key(
+    entry: ModelEntry,
+    variant: GraphVariant,
+    backend: Backend,
+    precision: Precision,
+    *,
+    calibration: str = "",
+    size: tuple[int, int] | None = None,
+) -> str:
+    """Hash of everything that decides what a prepared model computes: `calibration` is the hash of what int8 is fitted
+    to, `size` that of frames for a backend that compiles ahead for one size."""
     parts = {
         "graph_schema": GRAPH_SCHEMA,
+        "prepare_schema": PREPARE_SCHEMA,
         "model": entry.label,
-        "kind": entry.card.kind,
-        "model_scale": entry.card.scale,
+        "card": entry.card.model_dump(mode="json", include={"kind", "scale", "color", "level", "tiling", "max_passes"}),
         "weights_sha256": entry.weights_sha256,
         "variant": dataclasses.asdict(variant),
         "backend": backend.name,
         "backend_version": backend.version,
         "device": backend.device,
+        "architecture": backend.architecture,
+        "judge": JUDGE,
         "precision": precision,
+        "calibration": calibration,
+        "size": size,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _draft(
-    entry: ModelEntry, variant: GraphVariant, backend: Backend, precision: Precision, onnx_path: Path
-) -> PreparedModel:
-    return PreparedModel(
-        name=entry.card.name,
-        version=entry.card.version,
-        weights_sha256=entry.weights_sha256,
-        variant=variant,
-        backend=backend.name,
-        precision=precision,
-        onnx_path=onnx_path,
-        key=onnx_path.parent.name,
-        device=backend.device,
-    )
+def _from_store(key: str, cache: ModelCache, settings: Settings | None) -> PreparedModel | None:
+    """What another machine has built, if it can be had."""
+    is_here = settings is not None and SharedModels(settings).fetch(key, cache)
+    return cache.find(key) if is_here else None
 
 
-def _proved(entry: ModelEntry, draft: PreparedModel, backend: Backend, *, width: int, height: int) -> PreparedModel:
-    deviation = measure(entry, draft, backend, width=width, height=height)
-    if not deviation.is_acceptable(draft.precision) and draft.precision != "fp32":
-        logger.warning(
-            "{} at {} is only {:.1f} dB from its original: fp32 is used",
-            entry.label,
-            draft.precision,
-            deviation.psnr_db,
+class _Build:
+    """One entry in the making; its lock is held."""
+
+    def __init__(
+        self, entry: ModelEntry, variant: GraphVariant, backend: Backend, cache: ModelCache, key: str,
+        patches: list[Patch], size: tuple[int, int],
+    ) -> None:  # fmt: skip
+        self._entry, self._variant, self._backend = entry, variant, backend
+        self._cache, self._key, self._patches, self._size = cache, key, patches, size
+        graph = build_graph(entry, variant).SerializeToString(deterministic=True)
+        self._original = Original(entry, variant, graph, width=size[0], height=size[1])
+
+    def built(self, ladder: tuple[Precision, ...]) -> PreparedModel:
+        """The first of `ladder` that matches the original, with what the backend compiles ahead of it for frames of
+        the size asked for. Raises ModelRejected if none does."""
+        failures: list[str] = []
+        for precision in ladder:
+            found = self._tried(precision, failures)
+            if found is not None:
+                if self._backend.compiles_ahead:
+                    self._backend.open(found, *self._size).close()
+                return found
+            logger.warning("{}: {}", self._entry.label, failures[-1])
+        raise ModelRejected(
+            f"{self._entry.label} cannot be run on {self._backend.name}: {' '.join(failures)}",
+            hint="Try another backend, and check that the weights are those of the card.",
         )
-        draft = dataclasses.replace(draft, precision="fp32")
-        deviation = measure(entry, draft, backend, width=width, height=height)
-    if not deviation.is_acceptable(draft.precision):
-        raise _rejected(entry, draft, deviation)
-    logger.info(
-        "{} prepared for {} at {}: {:.1f} dB, at most {} codes from its original",
-        entry.label, draft.backend, draft.precision, deviation.psnr_db, deviation.max_codes,
-    )  # fmt: skip
-    return draft
 
+    def _tried(self, precision: Precision, failures: list[str]) -> PreparedModel | None:
+        """The model at `precision`, or None and a sentence more in `failures`."""
+        try:
+            draft = self._draft(precision)
+            deviation = self._original.compare(draft, self._backend)
+        except ModelRejected as exc:
+            failures.append(f"{precision} cannot be had: {exc.message}")
+            return None
+        if not deviation.is_acceptable(precision, self._variant.bit_depth):
+            failures.append(f"{precision} departs from its original: {deviation}.")
+            return None
+        logger.info("{} prepared for {} at {}: {}", self._entry.label, self._backend.name, precision, deviation)
+        return dataclasses.replace(draft, proof=str(deviation), precision_reason=" ".join(failures))
 
-def _rejected(entry: ModelEntry, draft: PreparedModel, deviation: Deviation) -> ModelRejected:
-    return ModelRejected(
-        f"{entry.label} prepared for {draft.backend} at {draft.precision} departs from its original by "
-        f"{deviation.max_codes} codes ({deviation.psnr_db:.1f} dB).",
-        hint="Try another backend, and check that the weights are those of the card.",
-    )
+    def _draft(self, precision: Precision) -> PreparedModel:
+        graph = converted_graph(self._entry, self._variant, precision, self._backend.name, self._patches)
+        return PreparedModel(
+            name=self._entry.card.name,
+            version=self._entry.card.version,
+            weights_sha256=self._entry.weights_sha256,
+            variant=self._variant,
+            backend=self._backend.name,
+            precision=precision,
+            onnx_path=self._cache.put_graph(self._key, graph),
+            key=self._key,
+            device=self._backend.device,
+        )

@@ -21,7 +21,7 @@ class GraphVariant:
     chroma_location: int
     """AVChromaLocation; 0 counts as 1 (left)."""
     colorspace: int = 0
-    """AVColorSpace: the matrix between planes and RGB. 0 for a model of luma, which needs none."""
+    """AVColorSpace: the matrix between planes and RGB. 0 for a model of luma and for gray, which need none."""
     color_range: int = 0
     """AVColorRange: 1 limited, 2 full. 0 for a model of luma."""
     level: float = 0.0
@@ -31,7 +31,7 @@ class GraphVariant:
     def of(cls, video: VideoInfo, scale: int, card: ModelCard, level: float = 0.0) -> "GraphVariant":
         """The variant that `card` needs for frames of `video`: what its graph does not depend on is left at 0, so
         that more jobs share it. `level` is rounded and limited as the card says."""
-        is_rgb = card.color == "rgb" and video.chroma != "gray"
+        is_rgb = card.color == "rgb"
         rounded = 0.0
         if card.level is not None:
             rounded = min(card.level.max, round(level / card.level.step) * card.level.step)
@@ -40,7 +40,7 @@ class GraphVariant:
             chroma=video.chroma,
             bit_depth=video.bit_depth,
             chroma_location=video.chroma_location or 1,
-            colorspace=matrix_of(video) if is_rgb else 0,
+            colorspace=matrix_of(video) if is_rgb and video.chroma != "gray" else 0,
             color_range=(video.color_range or 1) if is_rgb else 0,
             level=rounded,
         )
@@ -68,3 +68,7 @@ class PreparedModel:
     """Of the cache entry: hash of everything that went into it."""
     device: str
     """In words, e.g. the CPU's name."""
+    proof: str = ""
+    """How far it departs from the original, in words."""
+    precision_reason: str = ""
+    """Why the precisions that would have come first were not taken; empty where the first was."""

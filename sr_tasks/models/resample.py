@@ -1,6 +1,8 @@
-"""The fixed resampler: Keys' bicubic (a = -0.5), one convolution for each output phase. Numbers only, no graph."""
+"""The fixed resamplers: Keys' bicubic (a = -0.5), one convolution for each output phase, to enlarge planes and to bring
+chroma to luma's size; and what brings chroma down again. Numbers only, no graph."""
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,7 @@ RADIUS = 2
 """Source samples to either side that an output sample may depend on."""
 
 _KEYS_A = -0.5
+_LANCZOS_LOBES = 3
 _TOP_LEFT = 3
 _CENTRE = 2
 
@@ -52,3 +55,49 @@ def resampling_kernel(scale: int, vertical: Siting, horizontal: Siting) -> NDArr
     rows, columns = phase_taps(scale, vertical), phase_taps(scale, horizontal)
     both = rows[:, np.newaxis, :, np.newaxis] * columns[np.newaxis, :, np.newaxis, :]
     return both.reshape(scale * scale, 1, size, size).astype(np.float32)
+
+
+def to_luma_taps(siting: Siting) -> NDArray[np.float64]:
+    """Taps that bring a halved axis of chroma to luma's samples, [2, 2 * RADIUS + 1]: luma sample `2 * n + p` is the
+    product of row p with chroma samples n - RADIUS .. n + RADIUS."""
+    first = 0.0 if siting == "co-sited" else -0.25
+    taps = [[keys(first + phase / 2 - tap) for tap in range(-RADIUS, RADIUS + 1)] for phase in range(2)]
+    return np.array(taps, dtype=np.float64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decimation:
+    """Taps that bring an axis to half its samples: sample n is their product with samples 2 * n - before .. on."""
+
+    taps: NDArray[np.float64]
+    before: int
+    after: int
+
+
+def from_luma(siting: Siting, *, undoes: bool) -> Decimation:
+    """The filter that gives chroma on every other sample of luma, or between every two of them; its taps sum to one.
+
+    `undoes` asks for the one after which chroma is again what it was before `to_luma_taps`, for networks that do not
+    enlarge; otherwise it is the one that keeps out most of what half the samples cannot hold (Lanczos, 3 lobes).
+    """
+    half = _UNDOING[siting] if undoes else _lanczos(siting)
+    if siting == "co-sited":
+        return Decimation(taps=np.concatenate([half[:0:-1], half]), before=len(half) - 1, after=len(half) - 1)
+    return Decimation(taps=np.concatenate([half[::-1], half]), before=len(half) - 1, after=len(half))
+
+
+_UNDOING: Final = {
+    # Keys' kernel at a half is the interpolation of Deslauriers and Dubuc, and this the other low-pass filter of their
+    # wavelet (13/7-T of JPEG 2000, part 2).
+    "co-sited": np.array([348, 144, -63, -16, 18, 0, -1]) / 512,
+    # At a quarter it has no exact inverse of finite length; of this one what comes back is off by 0.0001 of the range
+    # at most. It minimises that, and what it lets through of the upper quarter of frequencies.
+    "centred": np.array([18170, 1382, -4576, 294, 1643, -529]) / 32768,
+}
+"""From the middle outwards."""
+
+
+def _lanczos(siting: Siting) -> NDArray[np.float64]:
+    distances = np.arange(_LANCZOS_LOBES * 2) + (0.0 if siting == "co-sited" else 0.5)
+    half = np.sinc(distances / 2) * np.sinc(distances / (2 * _LANCZOS_LOBES))
+    return np.asarray(half / (2 * half.sum() - (half[0] if siting == "co-sited" else 0.0)))

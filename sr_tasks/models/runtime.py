@@ -50,6 +50,14 @@ class Backend(Protocol):
         """In words, e.g. the CPU's name."""
 
     @property
+    def architecture(self) -> str:
+        """What decides which code runs: family and instructions of a CPU; chip, driver and libraries of a GPU."""
+
+    @property
+    def compiles_ahead(self) -> bool:
+        """Whether `open` keeps what it compiles, for one size of frames, beside the model's file."""
+
+    @property
     def precisions(self) -> tuple[Precision, ...]:
         """Those the device computes in by itself."""
 

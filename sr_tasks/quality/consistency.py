@@ -56,18 +56,20 @@ def assess(
     damaged_pts: frozenset[int] = frozenset(),
     threads: int = 2,
     album: Album | None = None,
+    is_stylised: bool = False,
 ) -> Assessment:
     """Compare all frames of `output` with `source`, decoding each file once and to its end.
 
     `damaged_pts` are the source's time stamps that its decoder gives no frame for. `report_progress` is told the frames
-    done. `threads` is how many cores may be used. An `album` is offered every frame for pictures.
+    done. `threads` is how many cores may be used. An `album` is offered every frame for pictures. `is_stylised`: the
+    output departs from its source on purpose, which bears on how frames out of order are told.
     Raises IntegrityBroken if the files have no pair of frames to compare or their shapes do not belong together, and
     InputRefused errors if a file cannot be opened.
     """
     tallies = DecodeTally(), DecodeTally()
     source_frames = with_missing(decoded(source, source_info.video.index, 1, tallies[0]), damaged_pts)
     output_frames = prefetched(decoded(output, output_info.video.index, max(1, threads - 1), tallies[1]))
-    run = _Run(source_info, output_info, scale, album)
+    run = _Run(source_info, output_info, scale, album, Order(is_stylised=is_stylised))
     own_threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # planes are too small to be worth splitting; the cores are busy decoding
     try:
@@ -87,14 +89,16 @@ def assess(
 class _Run:
     """The state of one assessment: what compares the frames, and the tallies."""
 
-    def __init__(self, source_info: MediaInfo, output_info: MediaInfo, scale: int, album: Album | None) -> None:
+    def __init__(
+        self, source_info: MediaInfo, output_info: MediaInfo, scale: int, album: Album | None, order: Order
+    ) -> None:
         _check_shapes(source_info.video, output_info.video, scale)
         self.count = 0
         self._video, self._scale, self._album = source_info.video, scale, album
         self._comparer = Comparer(self._video.width, self._video.height)
         self._summary = Summary(self._video.frames)
         self._stamps = Stamps(self._video.tick, output_info.video.tick)
-        self._order = Order()
+        self._order = order
         self._source_frames = self._output_frames = self._damaged = 0
 
     def pairs(self, source_frames: Iterator[Frame], output_frames: Iterator[Frame]) -> Iterator[_Pair]:

@@ -1,42 +1,54 @@
 """The gate: holds an assessment against a model's limits and says whether the output may be delivered. Pure."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from sr_tasks.models.cards import GateLimits
 from sr_tasks.quality.records import Assessment, Decision, Extreme, IntegrityReport, Occurrences, Verdict
 
 _HINT_LOSSY = "If the encode was meant to be small, ask for a lower CRF; otherwise try another model."
 _HINT_WRONG = "Run the job again; if it fails in the same way, report it with the manifest."
+_HINT_DOUBTFUL = "Nothing is broken, but it is near a limit: look at the pictures of the report."
+
+_WANTED: Final = "at least {limit:g}{unit} is wanted"
+_ALLOWED: Final = "at most {limit:g}{unit} is allowed"
+_DOUBTFUL_BELOW: Final = "below {limit:g}{unit} a person decides"
+_DOUBTFUL_ABOVE: Final = "above {limit:g}{unit} a person decides"
 
 
 def judge(assessment: Assessment, integrity: IntegrityReport, limits: GateLimits) -> Verdict:
-    """Passed if nothing speaks against the output, else failed, with one sentence for each thing that does."""
+    """Failed if anything is broken or past a limit, needs_review if a figure is past the second threshold, else passed.
+
+    There is one sentence for each thing that speaks against the output.
+    """
     broken = [f"{finding.check}: {finding.detail}." for finding in integrity.findings if not finding.ok]
-    wrong = [*_places(assessment, limits), *_shifts(assessment, limits)]
-    low = list(_low(assessment, limits))
-    reasons = (*broken, *wrong, *low)
-    if not reasons:
-        return Verdict(decision=Decision.PASSED, reasons=())
-    return Verdict(decision=Decision.FAILED, reasons=reasons, hint=_HINT_WRONG if broken or wrong else _HINT_LOSSY)
+    wrong = [*_places(assessment, limits), *_shifts(assessment, limits, _ALLOWED)]
+    low = list(_low(assessment, limits, _WANTED))
+    if reasons := (*broken, *wrong, *low):
+        return Verdict(decision=Decision.FAILED, reasons=reasons, hint=_HINT_WRONG if broken or wrong else _HINT_LOSSY)
+    second = limits.for_review()
+    doubtful = (*_shifts(assessment, second, _DOUBTFUL_ABOVE), *_low(assessment, second, _DOUBTFUL_BELOW))
+    if doubtful:
+        return Verdict(decision=Decision.NEEDS_REVIEW, reasons=doubtful, hint=_HINT_DOUBTFUL)
+    return Verdict(decision=Decision.PASSED, reasons=())
 
 
-def _low(assessment: Assessment, limits: GateLimits) -> Iterator[str]:
+def _low(assessment: Assessment, limits: GateLimits, rule: str) -> Iterator[str]:
     """Figures that must not be too low."""
     if assessment.psnr_mean < limits.global_psnr_min:
-        yield (
-            f"The mean PSNR against the source is {assessment.psnr_mean:.1f} dB; "
-            f"at least {limits.global_psnr_min:g} dB is wanted."
-        )
+        said = rule.format(limit=limits.global_psnr_min, unit=" dB")
+        yield f"The mean PSNR against the source is {assessment.psnr_mean:.1f} dB; {said}."
     for name, found, limit, unit, digits in (
         ("The PSNR of the worst frame", assessment.psnr_worst, limits.frame_psnr_min, " dB", 1),
         ("The PSNR of the worst block", assessment.block_psnr_worst, limits.block_psnr_min, " dB", 1),
         ("The SSIM of the worst frame", assessment.ssim_worst, limits.ssim_min, "", 3),
     ):
         if found.value < limit:
-            yield f"{name} is {found.value:.{digits}f}{unit} {_where(found)}; at least {limit:g}{unit} is wanted."
+            said = rule.format(limit=limit, unit=unit)
+            yield f"{name} is {found.value:.{digits}f}{unit} {_where(found)}; {said}."
 
 
-def _shifts(assessment: Assessment, limits: GateLimits) -> Iterator[str]:
+def _shifts(assessment: Assessment, limits: GateLimits, rule: str) -> Iterator[str]:
     """Figures that must not be too large, each typical of one fault."""
     for name, found, limit, unit in (
         ("The picture is displaced by", assessment.pixel_shift_worst, limits.pixel_shift_max, "source px"),
@@ -48,7 +60,8 @@ def _shifts(assessment: Assessment, limits: GateLimits) -> Iterator[str]:
     ):  # fmt: skip
         if abs(found.value) > limit:
             plane = f" in {found.plane}" if found.plane else ""
-            yield f"{name} {abs(found.value):.2f} {unit}{plane} {_where(found)}; at most {limit:g} is allowed."
+            size = f"{abs(found.value):.{3 if unit == 'source px' else 2}f} {unit}{plane}"
+            yield f"{name} {size} {_where(found)}; {rule.format(limit=limit, unit='')}."
 
 
 def _places(assessment: Assessment, limits: GateLimits) -> Iterator[str]:

@@ -1,7 +1,10 @@
 """Checks that frames are in their places: none swapped, repeated, frozen or black. Keeps the frame before, no more."""
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from sr_tasks.quality.figures import Bytes, Picture, difference, psnr
 from sr_tasks.quality.records import Occurrences
@@ -14,6 +17,13 @@ STATIC_PSNR = 50.0
 EVIDENCE = 3.0
 """The sources must differ by so many times the energy that is left unexplained before a frame counts as misplaced.
 Grain that an encoder wiped off leaves half of the difference between two frames unexplained."""
+CLEAR_MOVE = 9.0
+"""For a stylised output, whose unexplained energy is no evidence: mean square, in squared codes, of the change of means
+of 4x4 px from which on the picture moves beyond doubt. Grain, and what an encoder skips, stay far below."""
+CLEAR_CELL = 4
+STYLISED_SHARE = 0.5
+"""A stylised output shows its neighbour's picture if it is closer to it by more than this share of their difference.
+What the style changes costs both the same; texture that it wipes off leaves the two about equal."""
 FROZEN_SHARE = 0.1
 """A frozen output shows less than this share of the source's change."""
 BLACK_LUMA = 20.0
@@ -24,10 +34,16 @@ SPARSE_ROWS = 4
 """Of so many rows one is looked at to find black frames and the region that changes most."""
 
 
+_Floats = NDArray[np.float32]
+_Region = tuple[slice, slice]
+
+
 class Order:
     """Compares each output frame with its own source frame, its neighbours in the source, and the output before it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_stylised: bool = False) -> None:
+        """`is_stylised`: the output departs from its source on purpose."""
+        self._is_stylised = is_stylised
         self._misplaced, self._frozen, self._black = Sightings(), Sightings(), Sightings()
         self._before: _Known | None = None
 
@@ -48,21 +64,15 @@ class Order:
 
     def _compare(self, before: "_Known", now: "_Known") -> None:
         region = _liveliest(before.source, now.source)
-        change = difference(before.source[region], now.source[region])
-        if psnr(change, now.source[region].size) > STATIC_PSNR:
+        signs = (stylised_signs if self._is_stylised else faithful_signs)(before, now, region)
+        if signs is None:
             return
-        own_before = difference(before.output[region], before.source[region])
-        own_now = difference(now.output[region], now.source[region])
-        as_next = difference(before.output[region], now.source[region])
-        as_last = difference(now.output[region], before.source[region])
-        if not before.is_misplaced and is_misplaced(own_before, as_next, change):
+        if not before.is_misplaced and signs.before_shows_next:
             self._misplaced.add(before.place, "shows the frame after it")
-        if is_misplaced(own_now, as_last, change):
+        if signs.now_shows_last:
             self._misplaced.add(now.place, "shows the frame before it")
             now.is_misplaced = True
-        moved = difference(before.output[region], now.output[region])
-        is_sure = before.is_frozen or change > EVIDENCE * own_before
-        now.is_frozen = moved < FROZEN_SHARE * change and is_sure
+        now.is_frozen = signs.is_frozen
         if now.is_frozen:
             self._frozen.add(now.place)
 
@@ -90,7 +100,68 @@ class _Known:
         self.is_misplaced = self.is_frozen = False
 
 
-def _liveliest(first: Bytes, second: Bytes) -> tuple[slice, slice]:
+@dataclass(frozen=True, kw_only=True)
+class _Signs:
+    """What two frames of the output and of the source, one after the other, tell."""
+
+    before_shows_next: bool
+    now_shows_last: bool
+    is_frozen: bool
+
+
+def faithful_signs(before: _Known, now: _Known, region: _Region) -> _Signs | None:
+    """For an output that is consistent with its source; None where that moves too little."""
+    change = difference(before.source[region], now.source[region])
+    if psnr(change, now.source[region].size) > STATIC_PSNR:
+        return None
+    own_before = difference(before.output[region], before.source[region])
+    own_now = difference(now.output[region], now.source[region])
+    as_next = difference(before.output[region], now.source[region])
+    as_last = difference(now.output[region], before.source[region])
+    moved = difference(before.output[region], now.output[region])
+    is_sure = before.is_frozen or change > EVIDENCE * own_before
+    return _Signs(
+        before_shows_next=is_misplaced(own_before, as_next, change),
+        now_shows_last=is_misplaced(own_now, as_last, change),
+        is_frozen=moved < FROZEN_SHARE * change and is_sure,
+    )
+
+
+def stylised_signs(before: _Known, now: _Known, region: _Region) -> _Signs | None:
+    """The same for an output that departs from its source on purpose. Brightness and contrast are fitted first: a style
+    shifts them, and in a fade that would look like another frame."""
+    change = _left_over(before.source[region], now.source[region])
+    if not _is_clear(change):
+        return None
+    energy = _energy(change)
+    own_before, as_next = (_energy(_left_over(before.output[region], known.source[region])) for known in (before, now))
+    own_now, as_last = (_energy(_left_over(now.output[region], known.source[region])) for known in (now, before))
+    contrast = min(1.0, float(now.output[region].var()) / max(float(now.source[region].var()), 1.0))
+    return _Signs(
+        before_shows_next=own_before - as_next > STYLISED_SHARE * energy,
+        now_shows_last=own_now - as_last > STYLISED_SHARE * energy,
+        is_frozen=difference(before.output[region], now.output[region]) < FROZEN_SHARE * energy * contrast,
+    )
+
+
+def _left_over(first: Bytes, second: Bytes) -> _Floats:
+    """What of `second` no gain and offset of `first` explain."""
+    base, rest = (plane.astype(np.float32) - np.float32(plane.mean()) for plane in (first, second))
+    gain = np.float32(np.vdot(base, rest) / max(float(np.vdot(base, base)), 1.0))
+    return rest - gain * base
+
+
+def _energy(plane: _Floats) -> float:
+    return float(np.vdot(plane, plane))
+
+
+def _is_clear(change: _Floats) -> bool:
+    size = (max(1, change.shape[1] // CLEAR_CELL), max(1, change.shape[0] // CLEAR_CELL))
+    coarse = np.asarray(cv2.resize(change, size, interpolation=cv2.INTER_AREA), np.float32)
+    return _energy(coarse) / coarse.size > CLEAR_MOVE
+
+
+def _liveliest(first: Bytes, second: Bytes) -> _Region:
     """The region that two source frames differ most in."""
     rows, columns = first.shape
     cell = REGION // 3

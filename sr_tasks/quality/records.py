@@ -117,7 +117,7 @@ class IntegrityReport(_Record):
 
 
 class Decision(StrEnum):
-    """`needs_review` is for a person to decide; no limit asks for it yet."""
+    """`needs_review` is for a person to decide: nothing is broken, but a figure is near its limit."""
 
     PASSED = "passed"
     NEEDS_REVIEW = "needs_review"

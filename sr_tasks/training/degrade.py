@@ -1,22 +1,31 @@
 """Noise and compression put on a small luma image, and the level that says how far it departs from the clean one."""
 
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import Final
+from typing import Final, Literal
 
 import av
 import cv2
 import numpy as np
-from av.codec.context import CodecContext
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from sr_tasks.errors import UsageError
+from sr_tasks.errors import ChunkFailed, UsageError
 from sr_tasks.training.downscale import Codes
 from sr_tasks.training.recipe import DegradationKind, DegradationRecipe
 
 Rng = np.random.Generator
+VideoCodec = Literal["libx264", "libx265", "libvpx-vp9", "mpeg4", "mpeg2video"]
+
+_DECODERS: Final[dict[VideoCodec, str]] = {
+    "libx264": "h264",
+    "libx265": "hevc",
+    "libvpx-vp9": "vp9",
+    "mpeg4": "mpeg4",
+    "mpeg2video": "mpeg2video",
+}
+_QUIET: Final[dict[VideoCodec, dict[str, str]]] = {"libx265": {"x265-params": "log-level=none:pools=1:frame-threads=1"}}
 
 PRESETS: Final = ("superfast", "veryfast", "medium")
 FRAMES_BEFORE_MAX: Final = 3
@@ -67,35 +76,35 @@ def jpeg(clean: Codes, quality: int) -> Codes:
     return decoded
 
 
-def h264(frames: list[Codes], crf: int, *, preset: str = "medium") -> list[Codes]:
-    """Luma planes of one even size through H.264 at `crf`, as a clip of 25 frames a second; chroma is neutral."""
-    height, width = frames[0].shape
-    encoder = CodecContext.create("libx264", "w")
-    decoder = CodecContext.create("h264", "r")
+def h264(frames: Sequence[Codes], crf: int, *, preset: str = "medium") -> list[Codes]:
+    """Luma planes of one even size through H.264 at `crf`."""
+    return encoded(frames, "libx264", {"crf": str(crf), "preset": preset})
+
+
+def encoded(planes: Sequence[Codes], codec: VideoCodec, options: dict[str, str]) -> list[Codes]:
+    """Luma planes of even sides, as frames of 25 a second, through a video encoder and its decoder.
+
+    `options` are the encoder's own, and `qscale` for the quantiser of those that have no crf.
+    """
+    height, width = planes[0].shape
+    encoder = av.CodecContext.create(codec, "w")
+    decoder = av.CodecContext.create(_DECODERS[codec], "r")
     if not isinstance(encoder, VideoCodecContext) or not isinstance(decoder, VideoCodecContext):
-        raise UsageError("FFmpeg has no H.264 encoder.", hint="Install av with libx264.")
+        raise ChunkFailed(f"FFmpeg's {codec} is no video codec.")
     encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
     encoder.time_base, encoder.framerate = Fraction(1, 25), Fraction(25)
-    # One thread each: slices and frame threads would change the bytes with the machine.
-    encoder.options = {"crf": str(crf), "preset": preset, "threads": "1"}
-    decoder.thread_count = 1
-    decoded: list[VideoFrame] = []
-    packets: list[av.Packet[VideoStream]] = []
-    neutral = np.full((height // 2, width), 128, dtype=np.uint8)
-    for number, luma in enumerate(frames):
-        frame = VideoFrame.from_ndarray(np.vstack([luma, neutral]), format="yuv420p")
-        frame.pts = number
+    encoder.thread_count = decoder.thread_count = 1
+    if "qscale" in options:
+        encoder.qmin = encoder.qmax = int(options["qscale"])
+    encoder.options = _QUIET.get(codec, {}) | {key: value for key, value in options.items() if key != "qscale"}
+    packets = []
+    for number, plane in enumerate(planes):
+        grey = np.full((height // 2, width), 128, dtype=np.uint8)
+        frame = VideoFrame.from_ndarray(np.ascontiguousarray(np.vstack([plane, grey])), format="yuv420p")
+        frame.pts, frame.time_base = number, Fraction(1, 25)
         packets += encoder.encode(frame)
     packets += encoder.encode(None)
-    for packet in packets:
-        decoded += decoder.decode(packet)
-    decoded += decoder.decode(None)
-    return [_luma(frame) for frame in decoded]
-
-
-def _luma(frame: VideoFrame) -> Codes:
-    plane = frame.planes[0]
-    rows: Codes = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(plane.height, plane.line_size)[
-        :, : plane.width
-    ]
-    return rows.copy()
+    frames = [frame for packet in packets for frame in decoder.decode(packet)]
+    frames += decoder.decode(None)
+    frames.sort(key=lambda frame: frame.pts or 0)
+    return [frame.to_ndarray()[:height].astype(np.uint8) for frame in frames]

@@ -43,7 +43,7 @@ class DegradedRow:
         return self.psnr_db - self.bicubic_psnr_db
 
 
-def test_degradations() -> list[Degradation]:
+def degradations_to_test() -> list[Degradation]:
     """H.264 from crf 18 to 36, JPEG from quality 30 to 90, Gaussian noise of sigma 1 to 10, and none."""
     return [
         Degradation(kind="clean", strength=0, apply=lambda small: small),

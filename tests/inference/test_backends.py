@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sr_tasks.errors import ModelRejected, UsageError
-from sr_tasks.inference.backend import BACKENDS, backend_for
+from sr_tasks.inference.backend import CPU_BACKENDS, backend_for
 from sr_tasks.models.prepare import prepare
 from sr_tasks.models.prepared import GraphVariant, PreparedModel
 from sr_tasks.models.runtime import Planes, Session
@@ -51,7 +51,7 @@ def strided(plane: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 @pytest.mark.parametrize("network", [True, False])
 def test_backends_agree_within_one_code(tmp_path: Path, kind: GraphVariant, network: bool) -> None:
     planes = noise_planes(kind, WIDTH, HEIGHT)
-    results = [session_for(tmp_path, name, kind, network=network).infer(planes) for name in BACKENDS]
+    results = [session_for(tmp_path, name, kind, network=network).infer(planes) for name in CPU_BACKENDS]
     for one, other in zip(*results, strict=True):
         assert one.dtype == other.dtype == planes[0].dtype
         assert one.shape == other.shape
@@ -60,7 +60,7 @@ def test_backends_agree_within_one_code(tmp_path: Path, kind: GraphVariant, netw
         assert np.count_nonzero(difference) <= max(2, one.size // 200)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
 @pytest.mark.parametrize("kind", [variant(), variant(bit_depth=10)])
 def test_planes_may_have_any_strides_on_either_side(tmp_path: Path, backend: str, kind: GraphVariant) -> None:
     session = session_for(tmp_path, backend, kind)
@@ -76,7 +76,7 @@ def test_planes_may_have_any_strides_on_either_side(tmp_path: Path, backend: str
         assert not other.base[:, one.shape[1] :].any(), "written beyond the plane"
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_read_only_planes_are_taken_and_nothing_is_written_into_the_source(tmp_path: Path, backend: str) -> None:
     session = session_for(tmp_path, backend, variant())
     planes = noise_planes(variant(), WIDTH, HEIGHT)
@@ -88,7 +88,7 @@ def test_read_only_planes_are_taken_and_nothing_is_written_into_the_source(tmp_p
         assert np.array_equal(plane, copy)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_results_stay_as_they_are_when_the_next_frame_is_computed(tmp_path: Path, backend: str) -> None:
     session = session_for(tmp_path, backend, variant())
     first = session.infer(noise_planes(variant(), WIDTH, HEIGHT, seed=1))
@@ -157,7 +157,7 @@ def test_bf16_does_not_touch_chroma_and_does_not_shift_luma(tmp_path: Path) -> N
     assert abs(difference.mean()) < 0.05
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
 @pytest.mark.parametrize("bit_depth", [8, 10, 12])
 def test_flat_colours_come_out_unchanged(tmp_path: Path, backend: str, bit_depth: int) -> None:
     kind, peak = variant(bit_depth=bit_depth), 2**bit_depth - 1
@@ -169,7 +169,7 @@ def test_flat_colours_come_out_unchanged(tmp_path: Path, backend: str, bit_depth
             assert np.unique(plane).tolist() == [code]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_planes_of_another_kind_are_refused_with_both_sizes(tmp_path: Path, backend: str) -> None:
     session = session_for(tmp_path, backend, variant())
     y, u, v = noise_planes(variant(), WIDTH, HEIGHT)
@@ -181,7 +181,7 @@ def test_planes_of_another_kind_are_refused_with_both_sizes(tmp_path: Path, back
         session.infer((y, u, v), (y, u, v))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_a_closed_session_says_so_and_closing_twice_is_fine(tmp_path: Path, backend: str) -> None:
     session = session_for(tmp_path, backend, variant())
     session.close()
@@ -190,7 +190,7 @@ def test_a_closed_session_says_so_and_closing_twice_is_fine(tmp_path: Path, back
         session.infer(noise_planes(variant(), WIDTH, HEIGHT))
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
 @pytest.mark.parametrize("data", [b"no graph", None])
 def test_a_file_the_runtime_does_not_take_is_a_rejected_model(tmp_path: Path, backend: str, data: bytes | None) -> None:
     model = model_for(tmp_path, backend, variant())
@@ -202,10 +202,10 @@ def test_a_file_the_runtime_does_not_take_is_a_rejected_model(tmp_path: Path, ba
 def test_an_unknown_backend_is_refused_with_those_there_are() -> None:
     with pytest.raises(UsageError, match="'tensorflow'") as caught:
         backend_for("tensorflow")
-    assert "onnxruntime, openvino" in caught.value.hint
+    assert "cuda, onnxruntime, openvino, tensorrt" in caught.value.hint
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_a_backend_names_itself_its_version_and_its_device(backend: str) -> None:
     found = backend_for(backend)
     assert found.name == backend

@@ -1,8 +1,11 @@
 """Preparing models: what is kept, what is found again, what is built anew, and what is never let through."""
 
+import dataclasses
 import json
 import multiprocessing
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -11,14 +14,17 @@ import pytest
 from sr_tasks.errors import ModelRejected, TargetUnwritable, UsageError
 from sr_tasks.inference.backend import backend_for
 from sr_tasks.models.cache import ModelCache
-from sr_tasks.models.prepare import cache_key, prepare
+from sr_tasks.models.graph import build_graph
+from sr_tasks.models.prepare import cache_key, precision_ladder, prepare
 from sr_tasks.models.prepared import GraphVariant, PreparedModel
 from sr_tasks.models.registry import ModelEntry
 from sr_tasks.models.runtime import Backend, BackendName, Planes, Precision, Session
-from sr_tasks.models.verify import synthetic_frame
+from sr_tasks.models.verify import Deviation, Original, synthetic_frame
+from tests.models.converted_networks import network_with_level, rgb_network
 from tests.models.sample_models import (
     network_entry,
     network_model,
+    noise_planes,
     random_network,
     resampler_entry,
     variant,
@@ -38,26 +44,28 @@ class Skewed:
     name: BackendName = "onnxruntime"
     version = "1"
     device = "skewed"
+    architecture = "skewed"
+    compiles_ahead = False
     precisions: tuple[Precision, ...] = ("fp32", "bf16")
 
-    def __init__(self, codes: dict[str, int]) -> None:
-        self._codes = codes
+    def __init__(self, codes: dict[str, int], plane: int = -1) -> None:
+        self._codes, self._plane = codes, plane
         self._real = backend_for("onnxruntime")
 
     def open(self, model: PreparedModel, width: int, height: int, *, streams: int = 1) -> Session:
         fields = {name: getattr(model, name) for name in PreparedModel.__dataclass_fields__}
         real = self._real.open(PreparedModel(**fields | {"precision": "fp32"}), width, height, streams=streams)
-        return SkewedSession(real, self._codes[model.precision])
+        return SkewedSession(real, self._codes[model.precision], self._plane)
 
 
 class SkewedSession:
-    def __init__(self, real: Session, codes: int) -> None:
-        self._real, self._codes = real, codes
+    def __init__(self, real: Session, codes: int, plane: int) -> None:
+        self._real, self._codes, self._plane = real, codes, plane
         self.output_shapes = real.output_shapes
 
     def infer(self, planes: Planes, out: Planes | None = None) -> Planes:
         results = self._real.infer(planes, out)
-        results[-1][:, ::2] ^= np.uint8(self._codes)
+        results[self._plane][:, ::2] ^= results[0].dtype.type(self._codes)
         return results
 
     def close(self) -> None:
@@ -86,6 +94,8 @@ def test_a_moved_cache_is_still_good(tmp_path: Path) -> None:
 
 def test_whatever_changes_the_result_changes_the_key(tmp_path: Path) -> None:
     entry, backend = network_entry(tmp_path / "a"), backend_for("onnxruntime")
+    elsewhere = Skewed({})
+    elsewhere.architecture = "the same name, another chip"
     other = network_entry(tmp_path / "b", random_network(seed=1))
     keys = [
         cache_key(entry, variant(), backend, "fp32"),
@@ -96,6 +106,11 @@ def test_whatever_changes_the_result_changes_the_key(tmp_path: Path) -> None:
         cache_key(entry, variant(), backend, "bf16"),
         cache_key(entry, variant(), backend_for("openvino"), "fp32"),
         cache_key(entry, variant(), Skewed({}), "fp32"),
+        cache_key(entry, variant(), elsewhere, "fp32"),
+        cache_key(entry, variant(), backend, "int8", calibration="a"),
+        cache_key(entry, variant(), backend, "int8", calibration="b"),
+        cache_key(entry, variant(), backend, "fp32", size=(640, 360)),
+        cache_key(entry, variant(level=0.5), backend, "fp32"),
     ]
     assert len(set(keys)) == len(keys)
     assert cache_key(entry, variant(), backend_for("onnxruntime"), "fp32") == keys[0]
@@ -175,6 +190,8 @@ def test_bf16_that_departs_too_far_gives_way_to_fp32_and_this_is_remembered(tmp_
     again, hit = ready(entry, tmp_path / "cache", backend)
     assert hit
     assert again.precision == "fp32"
+    assert again.precision_reason == first.precision_reason
+    assert first.precision_reason.startswith("bf16 departs from its original: ")
 
 
 def test_bf16_that_is_close_enough_stays(tmp_path: Path) -> None:
@@ -185,8 +202,151 @@ def test_bf16_that_is_close_enough_stays(tmp_path: Path) -> None:
 def test_a_model_that_departs_from_its_original_is_rejected_every_time(tmp_path: Path, codes: dict[str, int]) -> None:
     entry = network_entry(tmp_path)
     for _ in range(2):
-        with pytest.raises(ModelRejected, match="departs from its original"):
+        with pytest.raises(ModelRejected, match="fp32 departs from its original"):
             ready(entry, tmp_path / "cache", Skewed(codes))
+
+
+@pytest.mark.parametrize(
+    ("bit_depth", "codes", "is_taken"), [(8, 1, True), (8, 2, False), (10, 4, True), (10, 8, False)]
+)
+def test_fp32_may_depart_by_a_255th_of_the_range(tmp_path: Path, bit_depth: int, codes: int, is_taken: bool) -> None:
+    entry, backend = network_entry(tmp_path), Skewed({"fp32": codes})
+    backend.precisions = ("fp32",)
+    if is_taken:
+        assert ready(entry, tmp_path / "cache", backend, kind=variant(bit_depth=bit_depth))[0].precision == "fp32"
+    else:
+        with pytest.raises(ModelRejected, match=f"at most {codes} codes"):
+            ready(entry, tmp_path / "cache", backend, kind=variant(bit_depth=bit_depth))
+
+
+def test_codes_beyond_the_bit_depth_are_never_let_through(tmp_path: Path) -> None:
+    with pytest.raises(ModelRejected, match="out of range"):
+        ready(network_entry(tmp_path), tmp_path / "cache", Skewed({"fp32": 1 << 10}), kind=variant(bit_depth=10))
+
+
+def test_a_network_that_gives_no_numbers_is_rejected(tmp_path: Path) -> None:
+    network = random_network()
+    for tensor in network.graph.initializer:
+        if tensor.name == "b0":
+            tensor.CopyFrom(onnx.numpy_helper.from_array(np.full(16, np.nan, np.float32), "b0"))
+    with pytest.raises(ModelRejected, match="no numbers"):
+        ready(network_entry(tmp_path, network), tmp_path / "cache")
+
+
+INT8 = ["fp32", "bf16", "int8"]
+
+
+@pytest.mark.parametrize("backend", ["openvino", "onnxruntime"])
+def test_int8_is_prepared_proved_and_found_again_on_request_alone(tmp_path: Path, backend: str) -> None:
+    entry = network_entry(tmp_path, random_network(layers=5, strength=0.3), precisions=INT8)
+    found, hit = ready(entry, tmp_path / "cache", backend_for(backend), precision="int8")
+    assert (found.precision, found.precision_reason, hit) == ("int8", "", False)
+    kinds = [node.op_type for node in onnx.load(found.onnx_path).graph.node]
+    assert kinds.count("QuantizeLinear") == 3
+    assert ready(entry, tmp_path / "cache", backend_for(backend), precision="int8") == (found, True)
+    assert ready(entry, tmp_path / "cache", backend_for(backend))[0].precision != "int8"
+
+
+def test_int8_is_fitted_to_the_frames_of_the_job(tmp_path: Path) -> None:
+    entry, backend = network_entry(tmp_path, random_network(layers=4), precisions=INT8), backend_for("onnxruntime")
+    frames = [np.random.default_rng(n).uniform(0, 255, (96, 128)).astype(np.float32) for n in range(3)]
+    options: dict[str, Any] = {"width": 48, "height": 32}
+    found, _ = prepare(entry, variant(), backend, "int8", tmp_path / "cache", frames=frames, **options)
+    assert prepare(entry, variant(), backend, "int8", tmp_path / "cache", frames=iter(frames), **options) == (
+        found,
+        True,
+    )
+    other, hit = prepare(entry, variant(), backend, "int8", tmp_path / "cache", frames=frames[:1], **options)
+    assert not hit
+    assert other.onnx_path.read_bytes() != found.onnx_path.read_bytes()
+
+
+def test_frames_of_the_job_are_not_decoded_for_other_precisions(tmp_path: Path) -> None:
+    def never() -> Iterator[np.ndarray]:
+        raise AssertionError("the source was read")
+        yield
+
+    entry, backend = network_entry(tmp_path), backend_for("onnxruntime")
+    prepare(entry, variant(), backend, "auto", tmp_path / "cache", width=64, height=48, frames=never())
+
+
+def test_int8_that_loses_too_much_gives_way_and_says_so(tmp_path: Path) -> None:
+    # A layer whose few large values drown the many small ones that its result depends on: 8 bits cannot hold both.
+    network = random_network(layers=5, strength=3.0)
+    for tensor in network.graph.initializer:
+        if tensor.name == "w1":
+            weights = onnx.numpy_helper.to_array(tensor).copy()
+            weights[::2] *= 300
+            tensor.CopyFrom(onnx.numpy_helper.from_array(weights, "w1"))
+        if tensor.name == "w2":
+            weights = onnx.numpy_helper.to_array(tensor).copy()
+            weights[:, ::2] /= 3000
+            tensor.CopyFrom(onnx.numpy_helper.from_array(weights, "w2"))
+    entry = network_entry(tmp_path, network, precisions=["fp32", "int8"])
+    found, _ = ready(entry, tmp_path / "cache", precision="int8")
+    assert found.precision == "fp32"
+    assert found.precision_reason.startswith("int8 departs from its original: ")
+
+
+def test_a_network_that_cannot_be_quantised_gives_way(tmp_path: Path) -> None:
+    entry = network_entry(tmp_path, random_network(layers=2), precisions=["fp32", "int8"])
+    found, _ = ready(entry, tmp_path / "cache", precision="int8")
+    assert found.precision == "fp32"
+    assert "has no layers between" in found.precision_reason
+
+
+def test_int8_must_not_lose_more_than_the_limit_against_true_pictures() -> None:
+    fine = Deviation(max_codes=9, psnr_db=45.0, loss_db=0.1, is_in_range=True)
+    assert fine.is_acceptable("int8", 8)
+    assert not dataclasses.replace(fine, loss_db=0.2).is_acceptable("int8", 8)
+    assert not dataclasses.replace(fine, psnr_db=41.9).is_acceptable("int8", 8)
+    assert not dataclasses.replace(fine, is_in_range=False).is_acceptable("int8", 8)
+    assert not fine.is_acceptable("bf16", 8)
+
+
+def test_loss_against_true_pictures_is_what_a_worse_result_loses(tmp_path: Path) -> None:
+    entry = network_entry(tmp_path)
+    graph = build_graph(entry, variant()).SerializeToString()
+    draft, _ = ready(entry, tmp_path / "cache")
+    original = Original(entry, variant(), graph, width=99, height=51)
+    losses = [original.compare(draft, Skewed({"fp32": codes}, plane=0)).loss_db for codes in (0, 8, 32)]
+    assert losses[0] == pytest.approx(0.0, abs=1e-3)
+    assert 0.02 < losses[1] < losses[2]
+
+
+@pytest.mark.parametrize(
+    ("precision", "bit_depth", "expected"),
+    [
+        ("auto", 8, ("fp16", "fp32")), ("auto", 10, ("fp32",)), ("fp16", 10, ("fp16", "fp32")), ("fp32", 8, ("fp32",)),
+        ("int8", 8, ("int8", "fp16", "fp32")), ("int8", 10, ("int8", "fp32")),
+    ],
+)  # fmt: skip
+def test_a_gpu_tries_fp16_first_and_int8_on_request(
+    tmp_path: Path, precision: str, bit_depth: int, expected: tuple[str, ...]
+) -> None:
+    backend = Skewed({})
+    backend.precisions = ("fp32", "fp16", "int8")
+    entry = network_entry(tmp_path, precisions=["fp32", "fp16", "bf16", "int8"])
+    assert precision_ladder(entry, variant(bit_depth=bit_depth), backend, precision) == expected
+
+
+def test_what_a_device_compiles_ahead_is_kept_for_each_size(tmp_path: Path) -> None:
+    class Compiling(Skewed):
+        compiles_ahead = True
+
+        def open(self, model: PreparedModel, width: int, height: int, *, streams: int = 1) -> Session:
+            engine = model.onnx_path.parent / "engines" / f"{width}x{height}"
+            engine.parent.mkdir(exist_ok=True)
+            engine.write_text("engine")
+            return super().open(model, width, height, streams=streams)
+
+    entry, backend = network_entry(tmp_path), Compiling({"fp32": 0})
+    backend.precisions = ("fp32",)
+    first, _ = prepare(entry, variant(), backend, "auto", tmp_path / "cache", width=640, height=360)
+    assert (first.onnx_path.parent / "engines" / "640x360").is_file()
+    other, hit = prepare(entry, variant(), backend, "auto", tmp_path / "cache", width=320, height=180)
+    assert not hit
+    assert other.key != first.key
 
 
 def test_a_network_of_another_scale_than_its_card_says_is_rejected(tmp_path: Path) -> None:
@@ -251,3 +411,24 @@ def test_odd_frames_are_proved_as_odd_frames(tmp_path: Path, monkeypatch: pytest
         prepare(entry, variant(), backend, "auto", tmp_path / str(number), width=width, height=height)
     assert [(width % 2, height % 2) for width, height in sizes] == [(1, 1), (0, 0), (1, 1)]
     assert sizes[2] == (7, 5)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_a_network_with_a_level_is_proved_at_that_level(tmp_path: Path, precision: str) -> None:
+    entry = network_entry(tmp_path, network_with_level(), precisions=INT8, level={"max": 8.0})
+    found = [
+        ready(entry, tmp_path / "cache", precision=precision, kind=variant(level=level))[0] for level in (0.5, 3.0)
+    ]
+    assert [one.precision for one in found] == [precision] * 2
+    assert found[0].key != found[1].key
+    planes = noise_planes(variant(), 99, 51)
+    luma = [backend_for("onnxruntime").open(one, 99, 51).infer(planes)[0].astype(int) for one in found]
+    assert np.abs(luma[0] - luma[1]).mean() > 1
+
+
+def test_a_network_of_rgb_is_proved_and_quantised(tmp_path: Path) -> None:
+    entry = network_entry(tmp_path, rgb_network(), precisions=INT8, color="rgb", max_passes=1)
+    kind = variant(colorspace=1, color_range=1)
+    for precision in ("fp32", "int8"):
+        assert ready(entry, tmp_path / "cache", precision=precision, kind=kind)[0].precision == precision
+    assert ready(entry, tmp_path / "cache", backend_for("openvino"), precision="int8", kind=kind)[0].precision == "int8"

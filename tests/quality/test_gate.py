@@ -3,7 +3,9 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from sr_tasks.models.cards import GateLimits
 from sr_tasks.quality.gate import judge
 from sr_tasks.quality.records import (
     Assessment,
@@ -82,7 +84,7 @@ def test_an_output_within_all_limits_passes_without_reasons() -> None:
         ),
         (
             {"pixel_shift_worst": worst(0.5)},
-            "The picture is displaced by 0.50 source px at frame 12 (0.48 s); at most 0.08 is allowed.",
+            "The picture is displaced by 0.500 source px at frame 12 (0.48 s); at most 0.08 is allowed.",
         ),
         (
             {"plane_shift_worst": worst(-1.6, plane="V")},
@@ -106,9 +108,46 @@ def test_each_broken_limit_gives_its_sentence(changes: dict[str, Any], sentence:
     assert verdict.reasons == (sentence,)
 
 
-def test_a_figure_at_its_limit_passes() -> None:
+def test_a_figure_at_its_limit_is_not_refused_but_doubtful() -> None:
     at_limit = assessment(pixel_shift_worst=worst(LIMITS.pixel_shift_max), psnr_mean=LIMITS.global_psnr_min)
-    assert judge(at_limit, WHOLE, LIMITS).decision is Decision.PASSED
+    assert judge(at_limit, WHOLE, LIMITS).decision is Decision.NEEDS_REVIEW
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"psnr_mean": 26.5}, "The mean PSNR against the source is 26.5 dB; below 27 dB a person decides."),
+        (
+            {"ssim_worst": worst(0.51)},
+            "The SSIM of the worst frame is 0.510 at frame 12 (0.48 s); below 0.52 a person decides.",
+        ),
+        (
+            {"pixel_shift_worst": worst(-0.075)},
+            "The picture is displaced by 0.075 source px at frame 12 (0.48 s); above 0.072 a person decides.",
+        ),
+    ],
+)
+def test_a_figure_near_its_limit_is_for_a_person_to_decide(changes: dict[str, Any], sentence: str) -> None:
+    verdict = judge(assessment(**changes), WHOLE, LIMITS)
+    assert verdict.decision is Decision.NEEDS_REVIEW
+    assert verdict.reasons == (sentence,)
+
+
+def test_a_card_may_say_from_where_on_a_person_decides() -> None:
+    limits = GateLimits.model_validate(LIMITS.model_dump() | {"review": {"global_psnr_min": 40, "seam_max": 1.5}})
+    assert judge(assessment(psnr_mean=39.0), WHOLE, limits).decision is Decision.NEEDS_REVIEW
+    assert judge(assessment(seam_worst=worst(1.49)), WHOLE, limits).decision is Decision.PASSED
+
+
+@pytest.mark.parametrize("beyond", [{"global_psnr_min": 25.9}, {"seam_max": 1.6}])
+def test_a_card_cannot_ask_a_person_about_what_is_refused(beyond: dict[str, float]) -> None:
+    (name,) = beyond
+    with pytest.raises(ValidationError, match=f"review.{name}"):
+        GateLimits.model_validate(LIMITS.model_dump() | {"review": beyond})
+
+
+def test_what_is_broken_is_refused_even_if_something_else_is_doubtful() -> None:
+    assert judge(assessment(psnr_mean=26.5, seam_worst=worst(9.0)), WHOLE, LIMITS).decision is Decision.FAILED
 
 
 def test_misplaced_frames_are_listed_up_to_five() -> None:

@@ -256,4 +256,5 @@ def test_a_frozen_stretch_is_counted(sources: dict[str, Path], tmp_path: Path) -
 
 @pytest.mark.parametrize("card", sorted(MODELS.glob("*/*/card.yaml")), ids=lambda path: path.parent.parent.name)
 def test_shipped_cards_carry_the_limits_proved_here(card: Path) -> None:
-    assert load_card(card).gate == LIMITS
+    loaded = load_card(card)
+    assert loaded.kind == "style" or loaded.gate == LIMITS

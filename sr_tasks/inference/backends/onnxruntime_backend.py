@@ -1,36 +1,34 @@
 """ONNX Runtime on the CPU. The only module of the room that imports onnxruntime; knows prepared models, not videos."""
 
-import platform
-from pathlib import Path
-
 import numpy as np
 import onnxruntime as ort
 
 from sr_tasks.errors import ChunkFailed, ModelRejected, UsageError
 from sr_tasks.inference.backends.geometry import plane_names, plane_shapes
 from sr_tasks.inference.backends.pool import PooledSession
+from sr_tasks.inference.backends.processor import cpu_architecture, cpu_name
 from sr_tasks.models.prepared import PreparedModel
 from sr_tasks.models.runtime import BackendName, Plane, Planes, Precision, Session
 from sr_tasks.models.verify import ONNXRUNTIME_ERRORS
-
-_CPUINFO = Path("/proc/cpuinfo")
 
 
 class OnnxRuntimeBackend:
     """One single-threaded session per stream, so results do not depend on the number of streams."""
 
     name: BackendName = "onnxruntime"
-    precisions: tuple[Precision, ...] = ("fp32",)
+    precisions: tuple[Precision, ...] = ("fp32", "int8")
+    compiles_ahead = False
 
     def __init__(self) -> None:
         self.version = str(ort.__version__)
-        self.device = _cpu_name()
+        self.device = cpu_name()
+        self.architecture = cpu_architecture()
 
     def open(self, model: PreparedModel, width: int, height: int, *, streams: int = 1) -> Session:
         """See `Backend.open`."""
         if model.precision not in self.precisions:
             raise UsageError(
-                f"ONNX Runtime has no {model.precision} on the CPU.", hint="Use precision fp32 or backend openvino."
+                f"ONNX Runtime has no {model.precision} on the CPU.", hint="Use precision fp32, or another backend."
             )
         try:
             slots = [_Slot(model, self._session(model, width, height)) for _ in range(streams)]
@@ -79,11 +77,3 @@ class _Slot:
         for target, result in zip(targets, results, strict=True):
             if target is not result:
                 np.copyto(result, target)
-
-
-def _cpu_name() -> str:
-    if _CPUINFO.is_file():
-        for line in _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -9,6 +9,7 @@ from openvino.passes import ConstantFolding, Manager
 from sr_tasks.errors import ChunkFailed, ModelRejected
 from sr_tasks.inference.backends.geometry import plane_names, plane_shapes
 from sr_tasks.inference.backends.pool import PooledSession
+from sr_tasks.inference.backends.processor import cpu_architecture
 from sr_tasks.models.prepared import PreparedModel
 from sr_tasks.models.runtime import BackendName, Plane, Planes, Precision, Session
 
@@ -19,20 +20,24 @@ class OpenVinoBackend:
     """One infer request per stream; one CPU thread per request, so results do not depend on the number of streams."""
 
     name: BackendName = "openvino"
+    compiles_ahead = False
 
     def __init__(self) -> None:
         self._core = ov.Core()
         self.version = str(ov.__version__)
         self.device = str(self._core.get_property(_DEVICE, "FULL_DEVICE_NAME")).strip()
         capabilities = self._core.get_property(_DEVICE, "OPTIMIZATION_CAPABILITIES")
-        self.precisions: tuple[Precision, ...] = ("fp32", "bf16") if "BF16" in capabilities else ("fp32",)
+        self.architecture = cpu_architecture()
+        known: tuple[tuple[Precision, str], ...] = (("fp32", "FP32"), ("bf16", "BF16"), ("int8", "INT8"))
+        self.precisions: tuple[Precision, ...] = tuple(one for one, theirs in known if theirs in capabilities)
 
     def open(self, model: PreparedModel, width: int, height: int, *, streams: int = 1) -> Session:
-        """See `Backend.open`. At bf16 only luma is computed in it: the resampler of chroma keeps its exact weights,
-        as colours would shift otherwise."""
+        """See `Backend.open`. At bf16 a model of luma computes only luma in it: the resampler of chroma keeps its
+        exact weights, as colours would shift otherwise."""
         try:
             graph = self._read(model, width, height)
-            if model.precision == "bf16" and len(plane_names(model.variant)) > 1:
+            is_luma = model.variant.color_range == 0
+            if model.precision == "bf16" and is_luma and len(plane_names(model.variant)) > 1:
                 luma, chroma = _part(graph, ("y",)), _part(graph, ("u", "v"))
                 compiled = [self._compile(luma, "bf16", streams), self._compile(chroma, "fp32", streams)]
             else:

@@ -9,6 +9,7 @@ import numpy as np
 
 from sr_tasks.errors import UsageError
 from sr_tasks.inference.backends.geometry import check_planes, output_plane_shapes, plane_dtype, plane_shapes
+from sr_tasks.models.cache import note_use
 from sr_tasks.models.prepared import PreparedModel
 from sr_tasks.models.runtime import Planes
 
@@ -24,6 +25,7 @@ class PooledSession:
     """A `Session` over one slot per stream."""
 
     def __init__(self, model: PreparedModel, width: int, height: int, slots: Sequence[Slot]) -> None:
+        note_use(model)
         self._dtype = plane_dtype(model.variant)
         self._shapes = plane_shapes(model.variant, width, height)
         self.output_shapes = output_plane_shapes(model.variant, width, height)

@@ -1,0 +1,41 @@
+"""A stream of ONNX Runtime whose planes have their buffers on the device. Works on any device it has memory on."""
+
+import numpy as np
+import onnxruntime as ort
+
+from sr_tasks.errors import ChunkFailed
+from sr_tasks.inference.backends.geometry import output_plane_shapes, plane_dtype, plane_names, plane_shapes
+from sr_tasks.models.prepared import GraphVariant
+from sr_tasks.models.runtime import Planes
+from sr_tasks.models.verify import ONNXRUNTIME_ERRORS
+
+
+class BoundSlot:
+    """See `Slot`. Planes are copied into buffers that stay bound, computed, and copied back: nothing is allocated."""
+
+    def __init__(
+        self, session: ort.InferenceSession, variant: GraphVariant, width: int, height: int, *, device: str
+    ) -> None:
+        """`device` is cuda or cpu: where the buffers are."""
+        self._session = session
+        self._binding = session.io_binding()
+        names, dtype = plane_names(variant), plane_dtype(variant)
+
+        def buffers(shapes: tuple[tuple[int, int], ...]) -> list[ort.OrtValue]:
+            return [ort.OrtValue.ortvalue_from_shape_and_type([1, 1, *one], dtype, device, 0) for one in shapes]
+
+        self._inputs = buffers(plane_shapes(variant, width, height))
+        self._outputs = buffers(output_plane_shapes(variant, width, height))
+        for name, source, result in zip(names, self._inputs, self._outputs, strict=True):
+            self._binding.bind_ortvalue_input(name, source)
+            self._binding.bind_ortvalue_output(f"{name}_out", result)
+
+    def infer(self, planes: Planes, results: Planes) -> None:
+        try:
+            for buffer, plane in zip(self._inputs, planes, strict=True):
+                buffer.update_inplace(np.ascontiguousarray(plane)[np.newaxis, np.newaxis])
+            self._session.run_with_iobinding(self._binding)
+            for buffer, result in zip(self._outputs, results, strict=True):
+                np.copyto(result, buffer.numpy()[0, 0])
+        except ONNXRUNTIME_ERRORS as exc:
+            raise ChunkFailed(f"ONNX Runtime broke off: {exc}", hint="The chunk can be tried again.") from exc
