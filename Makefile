@@ -14,14 +14,14 @@ override export CLIP := $(value CLIP)
 PYTHON := .venv/bin/python
 EMBEDDED := PYTHONPATH=.:plugins $(PYTHON) -m sr_airflow.embedded
 
-.PHONY: help setup enhance up down status test check bench clean
+.PHONY: help setup enhance up down status test check bench gpu-check clean
 
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: .venv/.dev ## Set up .venv with everything, tests and checks included
 
-enhance: .venv/.runtime ## Enlarge one video through Airflow: INPUT=clip.mp4 [OUTPUT=out.mp4] [SCALE=2] [MODEL=compact-x2]
+enhance: .venv/.runtime ## Enlarge one video through Airflow: INPUT=clip.mp4 [OUTPUT=out.mp4] [SCALE=2] [MODEL=name]
 	@exec env $(EMBEDDED) enhance --scale "$$SCALE" --model "$$MODEL" -- "$$INPUT" "$$OUTPUT"
 
 up: .venv/.runtime ## Start Airflow with its web page, and leave it running
@@ -45,6 +45,9 @@ check: .venv/.dev ## Format, lint, types, import walls, spelling
 
 bench: .venv/.dev ## Measure speed, memory and quality against the figures to reach (CLIP=own.mp4)
 	@eval "exec $(PYTHON) -m tests.bench $$ARGS"
+
+gpu-check: .venv/.runtime ## On a machine with an NVIDIA GPU, prove the CUDA and TensorRT providers (MODEL=compact-x2)
+	@exec env PYTHONPATH=. $(PYTHON) -m sr_tasks.inference.gpu_check $(if $(MODEL),"$$MODEL")
 
 clean: ## Stop Airflow and remove everything that was made, but out/
 	@if [ -x $(PYTHON) ] && [ -d .airflow ]; then $(EMBEDDED) down; fi

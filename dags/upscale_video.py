@@ -1,15 +1,21 @@
 """Enlarge one video and prove the result.
 
 Takes a video by path or `s3://` address, enlarges its pictures with a super-resolution model, keeps everything else in
-the file as it was, measures the result against the source, and delivers it with a manifest and a report. The job's id
-is the run's id. A job that fails can be run again: chunks that are done are not computed twice.
+the file as it was, measures the result against the source, and delivers it with a manifest and a report. A doubtful
+result waits for a person, among Airflow's required actions. The job's id is the run's id. A job that fails can be run
+again: chunks that are done are not computed twice.
 """
 
 from typing import Any
 
-from airflow.sdk import chain, dag, task
-from sr_airflow.job import RETRIES, running_step
+from airflow.sdk import TriggerRule, chain, dag, task
+from sr_airflow.alerts.callbacks import job_failed, job_succeeded
+from sr_airflow.alerts.deadlines import job_deadline
+from sr_airflow.job import RETRIES, STEP_TIME_LIMIT, running_step
 from sr_airflow.params import job_params
+from sr_airflow.review import review_task
+
+from sr_tasks.config import Settings
 
 
 @task
@@ -28,7 +34,7 @@ def plan() -> list[int]:
         return plan.run(step.job_id, step.settings)["chunks"]
 
 
-@task
+@task(queue="gpu")
 def prepare_model() -> dict[str, Any]:
     with running_step() as step:
         from sr_tasks.steps import prepare_model
@@ -36,7 +42,7 @@ def prepare_model() -> dict[str, Any]:
         return prepare_model.run(step.job_id, step.settings)
 
 
-@task(pool="gpu")
+@task(pool="gpu", queue="gpu")
 def upscale(index: int) -> dict[str, Any]:
     with running_step() as step:
         from sr_tasks.steps import upscale
@@ -60,15 +66,15 @@ def assess() -> dict[str, Any]:
         return assess.run(step.job_id, step.settings)
 
 
-@task
-def gate() -> dict[str, Any]:
+@task.branch
+def gate() -> str:
     with running_step() as step:
         from sr_tasks.steps import gate
 
-        return gate.run(step.job_id, step.settings)
+        return "review" if gate.run(step.job_id, step.settings)["review"] else "deliver"
 
 
-@task
+@task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS)
 def deliver() -> dict[str, Any]:
     with running_step() as step:
         from sr_tasks.steps import deliver
@@ -100,14 +106,21 @@ def clean() -> dict[str, Any]:
     doc_md=__doc__,
     tags=["super-resolution", "video"],
     max_active_runs=4,
-    default_args={"owner": "sr", **RETRIES},
+    default_args={"owner": "sr", "execution_timeout": STEP_TIME_LIMIT, **RETRIES},
+    on_failure_callback=job_failed,
+    on_success_callback=job_succeeded,
+    deadline=job_deadline(),
 )
 def upscale_video() -> None:
     validated, planned = validate(), plan()
     upscaled = upscale.expand(index=planned)
     reported = report()
 
-    chain(validated, planned, prepare_model(), upscaled, assemble(), assess(), gate(), deliver(), reported)
+    gated, delivered = gate(), deliver()
+    review = review_task(Settings.from_env())
+
+    chain(validated, planned, prepare_model(), upscaled, assemble(), assess(), gated, delivered, reported)
+    gated >> review >> delivered
     reported >> clean().as_teardown(setups=validated, on_failure_fail_dagrun=True)
 
 

@@ -1,4 +1,5 @@
-"""What Airflow loads from this folder: a listener that counts jobs by status. Imports nothing until a job changes.
+"""What Airflow loads from this folder: a listener that counts jobs by status, and when a job is due. Imports nothing of
+the library until a job changes.
 
 Airflow imports this module in each of its processes, tasks included, so everything else stays out of it.
 """
@@ -7,9 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
+from airflow.sdk.definitions.deadline import BaseDeadlineReference
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from airflow.models.dagrun import DagRun
+    from sqlalchemy.orm import Session
 
 _DAG_ID = "upscale_video"
 
@@ -44,6 +49,27 @@ def _count(dag_run: "DagRun", status: str) -> None:
     instruments.close()
 
 
+class JobDeadline(BaseDeadlineReference):
+    """When a job is due, evaluated where its run is created; None for a job without a deadline.
+
+    Airflow's own references give every run of a Dag the same time.
+    """
+
+    required_kwargs = frozenset({"dag_id", "run_id"})
+
+    def _evaluate_with(self, *, session: "Session", dag_id: str, run_id: str) -> "datetime | None":
+        from airflow.models.dagrun import DagRun
+        from sqlalchemy import select
+        from sr_airflow.alerts.deadlines import due_at
+
+        from sr_tasks.config import Settings
+
+        wanted = select(DagRun.conf, DagRun.run_after).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
+        request, accepted_at = session.execute(wanted).one()
+        return due_at(request, accepted_at, Settings.from_env())
+
+
 class SrPlugin(AirflowPlugin):
     name = "sr"
     listeners: list[Any] = [JobListener()]
+    deadline_references: list[Any] = [JobDeadline]

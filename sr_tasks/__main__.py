@@ -16,17 +16,14 @@ from typing import Any, NoReturn, get_args
 
 from loguru import logger
 
+from sr_tasks.commands import models, purge
+from sr_tasks.commands.arguments import Parser, common
 from sr_tasks.config import Settings
-from sr_tasks.errors import JobCancelled, SrError, UsageError
-from sr_tasks.jobs.spec import Codec, JobSpec, Preset, job_spec
+from sr_tasks.errors import JobCancelled, SrError
+from sr_tasks.jobs.spec import Codec, Content, JobSpec, Preset, ReviewWish, job_spec
 from sr_tasks.telemetry import logs, terminal
 
 INTERNAL_HINT = "This is a fault of the program; run it with SR_LOG_LEVEL=DEBUG to see where it broke."
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message[:1].upper()}{message[1:]}.", hint=f"See {self.prog} --help.")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -94,50 +91,54 @@ def _verify(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
 
 
 def _train(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
-    from sr_tasks.training.train import run
+    from sr_tasks.training import train
+    from sr_tasks.training.style import train as style_train
+    from sr_tasks.training.style.recipe import is_style_recipe
 
-    run(Path(args.recipe), Path(args.out), resume=args.resume)
+    recipe = Path(args.recipe)
+    run = style_train.run if is_style_recipe(recipe) else train.run
+    run(recipe, Path(args.out), resume=args.resume)
     return {"out": args.out}
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m sr_tasks", description="Enhance videos, and prove that nothing else changed.")
+    parser = Parser(prog="python -m sr_tasks", description="Enhance videos, and prove that nothing else changed.")
     commands = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
 
     enhance = commands.add_parser("enhance", help="enlarge a video and deliver it if its quality is proved")
     enhance.add_argument("source", metavar="INPUT", help="a path, file:///... or s3://bucket/key")
     enhance.add_argument("output", metavar="OUTPUT", nargs="?", help="default: beside the input, with _x2")
-    enhance.add_argument("--scale", type=int, choices=(2, 4))
-    enhance.add_argument("--model", metavar="NAME", help="default: compact-x2")
+    enhance.add_argument("--scale", type=int, choices=(1, 2, 4))
+    enhance.add_argument("--model", metavar="NAME", help="default: auto, as the routes say for this source")
+    enhance.add_argument("--restore", type=float, metavar="LEVEL", help="remove this much; default: as measured")
+    enhance.add_argument("--content", choices=get_args(Content), help="what the pictures are, for the routes")
+    enhance.add_argument("--tenant", metavar="NAME", help="for whom the job is, for the routes")
     enhance.add_argument("--codec", choices=get_args(Codec))
     enhance.add_argument("--crf", type=int, metavar="N", help="lower is better and larger")
     enhance.add_argument("--preset", choices=get_args(Preset), metavar="P")
     enhance.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    enhance.add_argument("--review", choices=get_args(ReviewWish), help="never: deliver what is doubtful too")
     enhance.add_argument("--no-gate", dest="gate", action="store_false", help="deliver whatever the quality")
-    _common(enhance, _enhance, _describe_enhanced)
+    common(enhance, _enhance, _describe_enhanced)
 
     probe = commands.add_parser("probe", help="say what a file is")
     probe.add_argument("source", metavar="INPUT")
-    _common(probe, _probe, lambda result: json.dumps(result, indent=2))
+    common(probe, _probe, lambda result: json.dumps(result, indent=2))
 
     verify = commands.add_parser("verify", help="prove integrity and quality of an output against its source")
     verify.add_argument("source", metavar="SOURCE")
     verify.add_argument("output", metavar="OUTPUT")
     verify.add_argument("--model", metavar="NAME", default="compact-x2", help="whose limits to judge by")
-    _common(verify, _verify, _describe_verified)
+    common(verify, _verify, _describe_verified)
 
     train = commands.add_parser("train", help="train a model from a recipe")
     train.add_argument("recipe", metavar="RECIPE")
     train.add_argument("--out", metavar="DIR", default="out/training")
     train.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-    _common(train, _train, lambda result: f"Trained into {result['out']}.")
+    common(train, _train, lambda result: f"Trained into {result['out']}.")
+    models.add_to(commands)
+    purge.add_to(commands)
     return parser
-
-
-def _common(parser: argparse.ArgumentParser, command: Any, describe: Any) -> None:
-    parser.add_argument("--workdir", metavar="DIR", help="scratch folder (default: SR_WORKDIR)")
-    parser.add_argument("--json", action="store_true", help="the last line of output is one JSON object")
-    parser.set_defaults(command=command, describe=describe)
 
 
 def _settings(args: argparse.Namespace) -> Settings:

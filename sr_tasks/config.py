@@ -27,6 +27,10 @@ class Settings:
 
     allowed_licences: tuple[str, ...] = ("*",)
     """Licences of models that jobs may use, as SPDX expressions (`:` between them, `*` for any)."""
+    max_weights_bytes: int = 4 << 30
+    """Largest file that may be added as a model."""
+    mlflow_tracking_uri: str = ""
+    """Address (http or https) of the MLflow server that models may be added from; empty for none."""
     store_uri: str = ""
     """A folder or `s3://bucket/prefix` that machines share prepared models through; empty for none."""
     cache_max_bytes: int = 20 << 30
@@ -34,6 +38,14 @@ class Settings:
     cache_max_age_days: float = 90.0
     state_dir: Path = field(default_factory=lambda: Path(tempfile.gettempdir()) / "sr_tasks" / "state")
     """What accumulates about the versions of models in use; shared by all machines."""
+    lpips_path: str = ""
+    """An ONNX file that measures LPIPS on the golden set of releases; empty for none."""
+    arrivals_file: str = ""
+    """A YAML file that says which prefixes become jobs by themselves; empty for none. See docs/arrivals.md."""
+    amqp_url: str = ""
+    """Address of RabbitMQ that jobs are taken from, as amqp://user:password@host/; empty for none."""
+    amqp_queue: str = "sr.jobs"
+    """The queue there. What is no job goes to the same name with `.dead` behind it."""
     tile_px: int = 0
     """Side of tiles in source px; 0 for what memory and cache suggest."""
 
@@ -49,15 +61,49 @@ class Settings:
     max_output_pixels: int = 16384 * 8640
     max_duration_s: float = 24 * 3600.0
     max_source_bytes: int = 1 << 40
+    min_free_bytes: int = 512 << 20
+    """A job stops, to be tried again, before its scratch disk has less than that left."""
     max_damaged_share: float = 0.02
     """Share of frames that may be repeated because the source is damaged there."""
     chunk_target_s: float = 60.0
     """How many seconds of work one chunk should be."""
 
+    review_timeout_h: float = 24.0
+    """How long a doubtful output waits for a person."""
+    review_default: str = "reject"
+    """What happens to one that nobody decided in time: reject or approve."""
+    keep_days: float = 7.0
+    """How long `purge` leaves what jobs that ended left in scratch."""
+    keep_bytes: int = 200 << 30
+    """How much of it `purge` leaves; the oldest goes first."""
+    purge_confirmed: bool = False
+    """Whether the nightly purge removes what it finds, instead of only saying so."""
+
     statsd_host: str = ""
     """Where StatsD listens; empty for none."""
     statsd_port: int = 8125
     statsd_prefix: str = "sr"
+    otlp_endpoint: str = ""
+    """Address (http or https) of an OpenTelemetry collector that traces go to; empty for none."""
+    device_hour_cost: float = 0.0
+    """What an hour of a device costs, in whatever currency; for the metrics of cost."""
+    alert_slack: str = ""
+    """Airflow connection (of type slackwebhook) that alerts go to; empty for none."""
+    alert_email: tuple[str, ...] = ()
+    """Addresses that alerts go to (`:` between them)."""
+    alert_email_connection: str = "smtp_default"
+    """Airflow connection (of type smtp) that mails are sent through."""
+    review_slack: str = ""
+    """Like alert_slack, for what a person has to decide; with review_email empty too, that goes where alerts go."""
+    review_email: tuple[str, ...] = ()
+    alert_quiet_minutes: float = 15.0
+    """How long alerts with the same cause and model version are held back and counted after the first of them."""
+    deadline_high_minutes: float = 0.0
+    """How long after its acceptance a job of high priority is due, unless it says so itself; 0 for never."""
+    deadline_normal_minutes: float = 0.0
+    deadline_low_minutes: float = 0.0
+    deadline_cancels: bool = False
+    """Whether a job that missed its deadline is cancelled before its next step."""
     log_json: bool = False
     log_level: str = "INFO"
 
@@ -91,7 +137,7 @@ def _parse(name: str, text: str, like: object) -> object:
             return Path(text)
         if isinstance(like, tuple):
             parts = [part for part in text.split(":") if part]
-            return tuple(Path(part) for part in parts) if isinstance(like[0], Path) else tuple(parts)
+            return tuple(Path(part) for part in parts) if like and isinstance(like[0], Path) else tuple(parts)
     except (KeyError, ValueError) as exc:
         raise UsageError(
             f"{name}={text!r} cannot be read as {type(like).__name__}.", hint=f"An example: {name}={like}."

@@ -23,12 +23,14 @@ SrError
 ├── InputDamaged            INPUT_DAMAGED         more damaged frames than allowed
 ├── InputChanged            INPUT_CHANGED         the source is not the file that was planned
 ├── QualityRefused          QUALITY_REFUSED       the gate said no; nothing was delivered
+├── ReviewRejected          REVIEW_REJECTED       a person said no to a doubtful output, or nobody answered in time
 ├── ModelRejected           MODEL_REJECTED        the prepared model does not match its original
 ├── IntegrityBroken         INTEGRITY_BROKEN      frames or time stamps of our own work do not add up
 ├── JobCancelled            JOB_CANCELLED         somebody stopped the job
 └── TransientError          TRANSIENT             may pass next time
     ├── ChunkMissing        CHUNK_MISSING         a committed chunk is no longer there
     ├── ChunkFailed         CHUNK_FAILED          decode, inference or encode broke off
+    ├── StepTimedOut        STEP_TIMED_OUT        a step ran into its time limit
     ├── DiskFull            DISK_FULL             the disk filled up while writing
     ├── StorageUnavailable  STORAGE_UNAVAILABLE   the object store did not answer
     └── AirflowUnavailable  AIRFLOW_UNAVAILABLE   Airflow did not start or did not answer
@@ -155,6 +157,11 @@ class QualityRefused(SrError):
     exit_code = 4
 
 
+class ReviewRejected(SrError):
+    code = "REVIEW_REJECTED"
+    exit_code = 4
+
+
 class ModelRejected(SrError):
     code = "MODEL_REJECTED"
 
@@ -178,6 +185,10 @@ class ChunkMissing(TransientError):
 
 class ChunkFailed(TransientError):
     code = "CHUNK_FAILED"
+
+
+class StepTimedOut(TransientError):
+    code = "STEP_TIMED_OUT"
 
 
 class DiskFull(TransientError):

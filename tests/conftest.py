@@ -1,10 +1,15 @@
-"""What all tests share: where a skip is forbidden, it fails the run."""
+"""What all tests share: a state of their own, and where a skip is forbidden, it fails the run."""
 
 import os
+import tempfile
 from collections.abc import Generator
 from typing import Any
 
 import pytest
+
+_STATE = tempfile.TemporaryDirectory(prefix="sr-state-")
+os.environ.setdefault("SR_STATE_DIR", _STATE.name)
+"""What commands started by tests tell of models must not be kept where a deployment keeps it."""
 
 
 @pytest.hookimpl(hookwrapper=True)

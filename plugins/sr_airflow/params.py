@@ -1,21 +1,31 @@
-"""The Dag's params, made from JobSpec. Owns no field of its own."""
+"""The params of the Dags, made from JobSpec and ReleaseRequest. Owns no field of its own."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from airflow.sdk import Param
+from pydantic import BaseModel
 
 from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.models.release.request import ReleaseRequest
 
 _ABOUT_DEFAULT = frozenset({"default", "description"})
-_REQUIRED: dict[str, Any] = {"minLength": 1, "pattern": r"\S"}
 
 
 def job_params() -> dict[str, Param]:
     """One Param a field of JobSpec, in its order, for the trigger form; `source` has to be filled in."""
-    params = {name: _param(schema) for name, schema in JobSpec.model_json_schema()["properties"].items()}
-    source = params["source"]
-    params["source"] = Param(None, source.description, schema={**source.schema, **_REQUIRED})
+    return _params(JobSpec, "source")
+
+
+def release_params() -> dict[str, Param]:
+    """The same of ReleaseRequest; `name` has to be filled in."""
+    return _params(ReleaseRequest, "name")
+
+
+def _params(request: type[BaseModel], required: str) -> dict[str, Param]:
+    params = {name: _param(schema) for name, schema in request.model_json_schema()["properties"].items()}
+    wanted = params[required]
+    params[required] = Param(None, wanted.description, schema={"pattern": r"\S", **wanted.schema, "minLength": 1})
     return params
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from sr_tasks.errors import IntegrityBroken, SrError, UsageError
+from sr_tasks.jobs.failure import Failure
 from sr_tasks.storage.atomic import write_text
 
 Record = TypeVar("Record", bound=BaseModel)
@@ -47,11 +48,16 @@ class JobFolder:
         for name in ("timings", "progress"):
             shutil.rmtree(self.path / name, ignore_errors=True)
 
+    def forget(self, *names: str) -> None:
+        for name in names:
+            (self.path / f"{name}.json").unlink(missing_ok=True)
+
     def has(self, name: str) -> bool:
         return (self.path / f"{name}.json").is_file()
 
-    def store_error(self, error: SrError) -> None:
-        self.store_json("error", error.as_dict())
+    def store_error(self, error: SrError, *, step: str = "", chunk: int | None = None) -> None:
+        """Leave `error`: the error, and where and when it happened, with a fingerprint of its cause."""
+        self.store("error", Failure.of(error, step=step, chunk=chunk))
 
 
 def folder_name(job_id: str) -> str:

@@ -10,6 +10,8 @@ from sr_tasks.errors import UsageError
 AUTO: Final = "auto"
 Content = Literal["any", "live", "animation", "screen"]
 Codec = Literal["h264", "hevc", "ffv1"]
+ReviewWish = Literal["auto", "always", "never"]
+Priority = Literal["low", "normal", "high"]
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 
 DEFAULT_CRF: dict[str, int] = {"h264": 17, "hevc": 19, "ffv1": 0}
@@ -101,6 +103,31 @@ class JobSpec(BaseModel):
         title="Quality gate",
         description="Off: the output is delivered even if its quality is doubtful. Integrity is always proved.",
         json_schema_extra={"section": "Quality"},
+    )
+
+    review: ReviewWish = Field(
+        default="auto",
+        title="Review by a person",
+        description="auto: a doubtful output waits for somebody to approve it. always: so does a good one. never: a "
+        "doubtful one is delivered too. What the gate refuses is refused in any case.",
+        json_schema_extra={"section": "Quality"},
+    )
+
+    priority: Priority = Field(
+        default="normal",
+        title="Priority",
+        description="high goes before normal jobs that came up to 4 hours earlier, low after those that came up to 12 "
+        "hours later.",
+        json_schema_extra={"section": "Scheduling"},
+    )
+    deadline_minutes: int | None = Field(
+        default=None,
+        title="Deadline",
+        description="Minutes after its acceptance that the job has to be done in; a miss is told. Empty: as the "
+        "deployment says for its priority.",
+        ge=1,
+        le=60 * 24 * 30,
+        json_schema_extra={"section": "Scheduling"},
     )
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media.assemble import StreamFate
 from sr_tasks.media.info import MediaInfo
 from sr_tasks.media.probe import probe
+from sr_tasks.models.registry import Registry
 from sr_tasks.quality import integrity
 from sr_tasks.quality.consistency import assess
 from sr_tasks.quality.pictures import Album
@@ -39,22 +40,24 @@ def run(job_id: str, settings: Settings, observer: Progress | None = None) -> di
         settings,
         Observers([file, observer] if observer else [file]),
         album,
+        is_stylised=Registry.of(settings).get(source.model).card.kind == "style",
     )
     folder.store_json("pictures", [pair.model_dump(mode="json") for pair in album.pairs()])
     folder.store("assessment", assessment)
     folder.store("integrity", proof)
     folder.store("output_media", media)
     instruments = Instruments(settings)
-    instruments.quality_measured(assessment.psnr_mean, assessment.ssim_mean)
+    instruments.quality_measured(source.model, assessment.psnr_mean, assessment.ssim_mean)
     instruments.close()
     return figures(assessment)
 
 
 def compare(
     source: Path, output: Path, source_info: MediaInfo, scale: int, fates: tuple[StreamFate, ...],
-    damaged_pts: frozenset[int], settings: Settings, observer: Progress, album: Album | None = None,
+    damaged_pts: frozenset[int], settings: Settings, observer: Progress, album: Album | None = None, *,
+    is_stylised: bool = False,
 ) -> tuple[Assessment, IntegrityReport, MediaInfo]:  # fmt: skip
-    """Assess the pictures and prove the rest; the output is decoded once."""
+    """Assess the pictures and prove the rest; the output is decoded once. `is_stylised`: by a model of kind style."""
     output_info = probe(output)
     frames = source_info.video.frames
     assessment = assess(
@@ -67,6 +70,7 @@ def compare(
         damaged_pts=damaged_pts,
         threads=settings.worker_threads,
         album=album,
+        is_stylised=is_stylised,
     )
     proof = integrity.check(
         source,

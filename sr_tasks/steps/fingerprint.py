@@ -8,21 +8,31 @@ from pathlib import Path
 
 import av
 
+from sr_tasks.inference.backend import CPU_BACKENDS
 from sr_tasks.media.encode import EncodeSettings
+from sr_tasks.models.cards import ModelCard
 from sr_tasks.models.prepared import PreparedModel
 from sr_tasks.steps.records import PlanRecord
 
 _ROOMS = ("inference", "media", "models")
 
 
-def fingerprint(plan: PlanRecord, encode: EncodeSettings, prepared: PreparedModel) -> str:
-    """sha256 over source, cuts, encoder settings, prepared model and code, 64 hexadecimal digits."""
+def fingerprint(
+    plan: PlanRecord, encode: EncodeSettings, prepared: PreparedModel, card: ModelCard, tile_px: int
+) -> str:
+    """sha256 over source, cuts, encoder settings, prepared model, tiles and code, 64 hexadecimal digits.
+
+    A network that is cut exactly and computed in fp32 on a CPU gives the same bytes in any tiles: there a job goes on
+    with the chunks it has when the machine it runs on was given more or less memory.
+    """
+    is_exact = card.tiles.mode == "exact" and prepared.precision == "fp32" and prepared.backend in CPU_BACKENDS
     facts = {
         "code": code_version(),
         "source": plan.source_sha256,
         "chunks": [chunk.model_dump() for chunk in plan.chunks],
         "encode": asdict(encode),
         "model": prepared.key,
+        "tile_px": None if is_exact else tile_px,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 

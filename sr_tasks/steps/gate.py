@@ -14,13 +14,12 @@ from sr_tasks.quality.records import Assessment, Decision, IntegrityReport, Verd
 from sr_tasks.steps import page
 from sr_tasks.steps.records import SourceRecord
 from sr_tasks.steps.timing import timed
-from sr_tasks.storage import uris
-from sr_tasks.storage.atomic import write_text
+from sr_tasks.telemetry.statsd import Instruments
 
 
 @timed("gate")
 def run(job_id: str, settings: Settings) -> dict[str, Any]:
-    """Leave `verdict` and report.html in the job folder.
+    """Leave `verdict` and report.html in the job folder. `review` of the answer says whether a person is to decide.
 
     Raises IntegrityBroken for a file that is not what was planned, and QualityRefused for one past the model's limits,
     unless the request turned the gate off.
@@ -28,19 +27,30 @@ def run(job_id: str, settings: Settings) -> dict[str, Any]:
     folder = JobFolder(settings.workdir, job_id)
     spec, source = folder.load("spec", JobSpec), folder.load("source", SourceRecord)
     proof = folder.load("integrity", IntegrityReport)
-    limits = Registry(settings.models_dir).get(source.model).card.gate
+    limits = Registry.of(settings).get(source.model).card.gate
     verdict = judge(folder.load("assessment", Assessment), proof, limits)
     folder.store("verdict", verdict)
-    write_text(
-        folder.path / "report.html",
-        page.render(folder, limits, uris.parse(source.uri, settings), uris.parse(source.output_uri, settings)),
-    )
+    folder.forget("review")
+    instruments = Instruments(settings)
+    instruments.verdict_given(str(verdict.decision), source.model)
+    instruments.close()
+    page.write(folder, limits, settings)
     _refuse(verdict, proof, spec, folder)
-    return {"decision": str(verdict.decision), "reasons": list(verdict.reasons)}
+    return {
+        "decision": str(verdict.decision),
+        "reasons": list(verdict.reasons),
+        "review": _asks_a_person(verdict, spec),
+    }
+
+
+def _asks_a_person(verdict: Verdict, spec: JobSpec) -> bool:
+    if not spec.gate or spec.review == "never":
+        return False
+    return spec.review == "always" or verdict.decision is Decision.NEEDS_REVIEW
 
 
 def _refuse(verdict: Verdict, proof: IntegrityReport, spec: JobSpec, folder: JobFolder) -> None:
-    if verdict.decision is Decision.PASSED:
+    if verdict.decision is not Decision.FAILED:
         return
     why = " ".join(verdict.reasons[:3])
     where = f"The report is kept: {folder.path / 'report.html'}."

@@ -9,13 +9,13 @@ import av
 
 from sr_tasks import __version__
 from sr_tasks.jobs.folder import JobFolder
+from sr_tasks.jobs.manifest import SCHEMA_VERSION
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media.info import MediaInfo
 from sr_tasks.quality.records import Assessment, IntegrityReport, Verdict
-from sr_tasks.steps.records import ModelRecord, OutputRecord, PlanRecord, SourceRecord, encode_settings
+from sr_tasks.steps.records import ModelRecord, OutputRecord, PlanRecord, ReviewRecord, SourceRecord, encode_settings
 from sr_tasks.steps.timing import noted
 
-SCHEMA_VERSION = 1
 SIDECARS = ("manifest.json", "report.html")
 _PACKAGES = ("apache-airflow", "av", "numpy", "onnx", "onnxruntime", "opencv-python-headless", "openvino")
 
@@ -32,9 +32,11 @@ def build(folder: JobFolder) -> dict[str, Any]:
         "request": spec.model_dump(mode="json"),
         "source": {
             "uri": source.uri,
+            "identity": source.identity,
             "sha256": plan.source_sha256,
             "size_bytes": source.size_bytes,
             "probe": source.media.model_dump(mode="json"),
+            "degradation": source.degradation and source.degradation.model_dump(mode="json"),
         },
         "output": {
             "uri": source.output_uri,
@@ -46,6 +48,8 @@ def build(folder: JobFolder) -> dict[str, Any]:
         "model": {
             "name": prepared.name,
             "version": prepared.version,
+            "reason": source.model_reason,
+            "level": source.level,
             "sha256": prepared.weights_sha256,
             "prepared_key": prepared.key,
             "cache_hit": model.cache_hit,
@@ -54,7 +58,10 @@ def build(folder: JobFolder) -> dict[str, Any]:
             "name": prepared.device,
             "backend": prepared.backend,
             "precision": prepared.precision,
+            "precision_reason": prepared.precision_reason,
+            "proof": prepared.proof,
             "streams": plan.streams,
+            "tile_px": model.tile_px,
         },
         "encode": {key: str(value) for key, value in vars(encode_settings(spec, source, plan)).items() if key != "hdr"},
         "streams": [fate.model_dump(mode="json") for fate in source.fates],
@@ -66,6 +73,7 @@ def build(folder: JobFolder) -> dict[str, Any]:
         "quality": folder.load("assessment", Assessment).model_dump(mode="json"),
         "integrity": folder.load("integrity", IntegrityReport).model_dump(mode="json"),
         "verdict": folder.load("verdict", Verdict).model_dump(mode="json"),
+        "review": folder.load("review", ReviewRecord).model_dump(mode="json") if folder.has("review") else None,
         "software": versions(),
     }
 

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media.info import MediaInfo
@@ -11,9 +12,19 @@ from sr_tasks.quality.records import Assessment, IntegrityReport, Verdict
 from sr_tasks.quality.report import ReportData
 from sr_tasks.quality.report import render as render_page
 from sr_tasks.steps.manifest import versions
-from sr_tasks.steps.records import ModelRecord, OutputRecord, PlanRecord, SourceRecord
+from sr_tasks.steps.records import ModelRecord, OutputRecord, PlanRecord, ReviewRecord, SourceRecord
 from sr_tasks.steps.timing import noted
+from sr_tasks.storage import failures, uris
+from sr_tasks.storage.atomic import write_text
 from sr_tasks.storage.uris import Location
+
+
+def write(folder: JobFolder, limits: GateLimits, settings: Settings) -> None:
+    """Leave report.html in the job folder. Raises IntegrityBroken if a step has left no record, and DiskFull."""
+    source = folder.load("source", SourceRecord)
+    html = render(folder, limits, uris.parse(source.uri, settings), uris.parse(source.output_uri, settings))
+    with failures.writing(folder.path):
+        write_text(folder.path / "report.html", html)
 
 
 def render(folder: JobFolder, limits: GateLimits, source_at: Location, output_at: Location) -> str:
@@ -32,12 +43,12 @@ def render(folder: JobFolder, limits: GateLimits, source_at: Location, output_at
             model=model.name,
             model_version=model.version,
             device=f"{model.device} ({model.backend}, {model.precision}, {plan.streams} streams)",
-            settings=_settings(spec, len(plan.chunks)),
+            settings=_settings(spec, source, len(plan.chunks)),
             streams=source.fates,
             assessment=folder.load("assessment", Assessment),
             integrity=folder.load("integrity", IntegrityReport),
             limits=limits,
-            verdict=folder.load("verdict", Verdict),
+            verdict=_verdict(folder),
             is_gate_on=spec.gate,
             timings_s={**noted(folder), "upscale": output.upscale_s},
             software=versions(),
@@ -46,8 +57,20 @@ def render(folder: JobFolder, limits: GateLimits, source_at: Location, output_at
     )
 
 
-def _settings(spec: JobSpec, chunks: int) -> dict[str, str]:
+def _verdict(folder: JobFolder) -> Verdict:
+    """The gate's verdict, and once a person has decided, what and who."""
+    verdict = folder.load("verdict", Verdict)
+    if not folder.has("review"):
+        return verdict
+    return verdict.model_copy(update={"hint": f"{folder.load('review', ReviewRecord)}."})
+
+
+def _settings(spec: JobSpec, source: SourceRecord, chunks: int) -> dict[str, str]:
+    measured = source.degradation
     return {
+        "Model chosen": source.model_reason,
+        "Source's degradation": "not measured" if measured is None else f"{measured}, in 8-bit codes",
+        "Restoration": f"level {source.level:.1f}" if source.level else "none",
         "Scale": f"{spec.scale}x",
         "Codec": spec.codec,
         "CRF": "lossless" if spec.codec == "ffv1" else str(spec.effective_crf),

@@ -16,10 +16,23 @@ from sr_tasks.errors import JobRunning, SrError
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.jobs.status import PHASES, Status
-from sr_tasks.steps import assemble, assess, clean, deliver, gate, plan, prepare_model, report, upscale, validate
+from sr_tasks.steps import (
+    assemble,
+    assess,
+    clean,
+    deliver,
+    gate,
+    plan,
+    prepare_model,
+    report,
+    review,
+    upscale,
+    validate,
+)
 from sr_tasks.telemetry.logs import job_context
 from sr_tasks.telemetry.progress import ChunkDone, Event, FramesDone, JobEnded, PhaseStarted, Progress
 from sr_tasks.telemetry.statsd import Instruments
+from sr_tasks.telemetry.traces import Traces
 
 
 def run(spec: JobSpec, job_id: str, settings: Settings, observer: Progress) -> dict[str, Any]:
@@ -28,24 +41,27 @@ def run(spec: JobSpec, job_id: str, settings: Settings, observer: Progress) -> d
     On success nothing stays in scratch; on failure what a resume needs. Raises JobRunning if another process runs
     the very same job.
     """
-    started = time.monotonic()
+    started, accepted = time.monotonic(), time.time()
     folder = JobFolder(settings.workdir, job_id)
-    instruments = Instruments(settings)
+    instruments, traces = Instruments(settings), Traces(settings)
     with _alone(folder), job_context(job_id):
         instruments.job_changed(Status.PROCESSING)
         try:
-            result = _steps(spec, job_id, settings, observer)
+            result = _steps(spec, job_id, settings, observer, traces)
         except BaseException as exc:
             if isinstance(exc, SrError):
                 folder.store_error(exc)
             instruments.job_changed(Status.FAILED)
             observer.on_event(JobEnded(status=Status.FAILED))
             clean.run(job_id, settings, failed=True)
+            traces.job_ended(job_id, accepted=accepted, status=Status.FAILED)
             raise
         clean.run(job_id, settings, failed=False)
         shutil.rmtree(folder.path)
         instruments.job_changed(Status.COMPLETED)
+        instruments.job_took(time.monotonic() - started)
         instruments.close()
+        traces.job_ended(job_id, accepted=accepted, status=Status.COMPLETED)
         observer.on_event(JobEnded(status=Status.COMPLETED))
     return {
         "status": str(Status.COMPLETED),
@@ -64,10 +80,10 @@ def _peak_memory_mb() -> int | None:
     return int(fields["VmHWM"].split()[0]) // 1024
 
 
-def _steps(spec: JobSpec, job_id: str, settings: Settings, observer: Progress) -> dict[str, Any]:
+def _steps(spec: JobSpec, job_id: str, settings: Settings, observer: Progress, traces: Traces) -> dict[str, Any]:
     def step(name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         observer.on_event(PhaseStarted(phase=PHASES[name]))
-        with job_context(job_id, step=name):
+        with job_context(job_id, step=name), traces.span(job_id, name):
             result = work()
             logger.info("{} done: {}", name, result)
         return result
@@ -75,10 +91,11 @@ def _steps(spec: JobSpec, job_id: str, settings: Settings, observer: Progress) -
     video = step("validate", lambda: validate.run(spec, job_id, settings))
     planned = step("plan", lambda: plan.run(job_id, settings))
     step("prepare_model", lambda: prepare_model.run(job_id, settings))
-    chunks = _upscale_all(job_id, planned, settings, observer)
+    chunks = _upscale_all(job_id, planned, settings, observer, traces)
     step("assemble", lambda: assemble.run(job_id, settings))
     quality = step("assess", lambda: assess.run(job_id, settings))
-    step("gate", lambda: gate.run(job_id, settings))
+    if step("gate", lambda: gate.run(job_id, settings))["review"]:
+        review.refuse_unseen(job_id, settings)
     delivered = step("deliver", lambda: deliver.run(job_id, settings))
     files = step("report", lambda: report.run(job_id, settings))
     computed = sum(chunk["computed"] for chunk in chunks)
@@ -96,12 +113,14 @@ def _steps(spec: JobSpec, job_id: str, settings: Settings, observer: Progress) -
     }
 
 
-def _upscale_all(job_id: str, planned: dict[str, Any], settings: Settings, observer: Progress) -> list[dict[str, Any]]:
+def _upscale_all(
+    job_id: str, planned: dict[str, Any], settings: Settings, observer: Progress, traces: Traces
+) -> list[dict[str, Any]]:
     observer.on_event(PhaseStarted(phase=PHASES["upscale"]))
     results: list[dict[str, Any]] = []
     for index in planned["chunks"]:
         frames_before = sum(result["frames"] for result in results)
-        with job_context(job_id, step="upscale", chunk=index):
+        with job_context(job_id, step="upscale", chunk=index), traces.span(job_id, "upscale", chunk=index):
             result = upscale.run(job_id, index, settings, _Offset(observer, frames_before, planned["frames"]))
         observer.on_event(ChunkDone(index=index, chunks=len(planned["chunks"]), is_resumed=not result["computed"]))
         results.append(result)

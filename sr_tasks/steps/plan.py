@@ -22,7 +22,7 @@ def run(job_id: str, settings: Settings) -> dict[str, Any]:
     spec, source = folder.load("spec", JobSpec), folder.load("source", SourceRecord)
     path, video = Path(source.local_path), source.media.video
     require_unchanged(source, settings)
-    card = Registry(settings.models_dir).get(source.model).card
+    card = Registry.of(settings).get(source.model).card
     target = frames_worth_a_task(card, video.width * video.height, spec.scale, settings)
     threads = settings.worker_threads
     plan = PlanRecord(

@@ -1,11 +1,15 @@
 """Step `prepare_model`: makes the planes-to-planes graph for this kind of frame, or finds it in the cache."""
 
+from pathlib import Path
 from typing import Any
 
 from sr_tasks.config import Settings
 from sr_tasks.inference.backend import backend_for
+from sr_tasks.inference.memory import Room, choose_tile_px
+from sr_tasks.inference.tiles import Layout, plan_grid
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.media.spread import spread_frames
 from sr_tasks.models.prepare import prepare
 from sr_tasks.models.registry import Registry
 from sr_tasks.steps.fingerprint import fingerprint
@@ -22,15 +26,21 @@ def run(job_id: str, settings: Settings) -> dict[str, Any]:
     spec, source = folder.load("spec", JobSpec), folder.load("source", SourceRecord)
     plan = folder.load("plan", PlanRecord)
     video = source.media.video
-    entry = Registry(settings.models_dir).get(source.model)
+    entry = Registry.of(settings).get(source.model)
+    variant, backend = graph_variant(spec, source, entry.card), backend_for(settings.backend)
+    room = Room.of_device(backend.name, plan.streams)
+    tile_px = choose_tile_px(entry, variant, video.width, video.height, room, wanted=settings.tile_px)
+    grid = plan_grid(Layout.of(entry.card, variant), video.width, video.height, tile_px)
     prepared, cache_hit = prepare(
         entry,
-        graph_variant(spec, source, entry.card),
-        backend_for(settings.backend),
+        variant,
+        backend,
         settings.precision,
         settings.workdir / "models",
-        width=video.width,
-        height=video.height,
+        width=grid.columns.window,
+        height=grid.rows.window,
+        settings=settings,
+        frames=spread_frames(Path(source.local_path), video),
     )
     instruments = Instruments(settings)
     if cache_hit:
@@ -40,9 +50,10 @@ def run(job_id: str, settings: Settings) -> dict[str, Any]:
     instruments.close()
     record = ModelRecord(
         prepared=prepared,
+        tile_px=tile_px,
         cache_hit=cache_hit,
-        fingerprint=fingerprint(plan, encode_settings(spec, source, plan), prepared),
+        fingerprint=fingerprint(plan, encode_settings(spec, source, plan), prepared, entry.card, tile_px),
     )
     ChunkStore(settings.workdir, record.fingerprint).register(job_id)
     folder.store("model", record)
-    return {"device": prepared.device, "precision": prepared.precision, "cache_hit": cache_hit}
+    return {"device": prepared.device, "precision": prepared.precision, "tile_px": tile_px, "cache_hit": cache_hit}

@@ -1,6 +1,8 @@
 """What the steps of one job leave for each other in the job folder. Data and what follows from it; no effects."""
 
+from datetime import datetime
 from fractions import Fraction
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -8,7 +10,7 @@ from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media.assemble import StreamFate
 from sr_tasks.media.chunks import Chunk
 from sr_tasks.media.encode import EncodeSettings, output_pix_fmt
-from sr_tasks.media.info import MediaInfo
+from sr_tasks.media.info import Degradation, MediaInfo
 from sr_tasks.media.probe import HdrInfo
 from sr_tasks.models.cards import ModelCard
 from sr_tasks.models.prepared import GraphVariant, PreparedModel
@@ -38,7 +40,10 @@ class SourceRecord(_Record):
     model_reason: str = ""
     """In a sentence, why this model and version: asked for, or what the routes say."""
     level: float = 0.0
-    """How far the source departs from a clean one: root mean square error in 8-bit codes, measured or asked for."""
+    """What the model is told of the source, measured or asked for: root mean square error in 8-bit codes. 0 for a model
+    that is told nothing."""
+    degradation: Degradation | None = None
+    """As measured; None if neither the choice of the model nor the model itself depends on it."""
 
 
 class PlanRecord(_Record):
@@ -55,6 +60,8 @@ class ModelRecord(_Record):
     """Left by `prepare_model`."""
 
     prepared: PreparedModel
+    tile_px: int = 0
+    """Side of the tiles that frames are cut into, in source px; 0 for whole frames. All chunks are cut the same way."""
     cache_hit: bool
     fingerprint: str
     """Of everything that decides the bytes of the chunks; names their folder."""
@@ -69,6 +76,21 @@ class OutputRecord(_Record):
     damaged_pts: tuple[int, ...]
     upscale_s: float
     """Seconds of work of all chunks together."""
+
+
+class ReviewRecord(_Record):
+    """Left by `review`: who decided about a doubtful output."""
+
+    decision: Literal["approved", "rejected"]
+    by: str
+    """The person's name; empty if nobody answered in time."""
+    at: datetime
+    note: str = ""
+
+    def __str__(self) -> str:
+        who = f"by {self.by}" if self.by else "because nobody answered in time"
+        said = f": {self.note}" if self.note else ""
+        return f"{self.decision.capitalize()} {who}, {self.at.isoformat(timespec='seconds')}{said}"
 
 
 class DeliveryRecord(_Record):

@@ -6,7 +6,7 @@ from typing import Any
 from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.steps import manifest
+from sr_tasks.steps import manifest, meter, observe
 from sr_tasks.steps.records import DeliveryRecord, SourceRecord
 from sr_tasks.steps.timing import timed
 from sr_tasks.storage import transfer, uris
@@ -31,4 +31,6 @@ def run(job_id: str, settings: Settings) -> dict[str, Any]:
         report=str(target.with_name(f"{target.name}.report.html")),
     )
     folder.store("delivery", record)
+    observe.job_done(job_id, settings)
+    meter.job_done(job_id, settings)
     return record.model_dump()

@@ -7,19 +7,24 @@ from typing import Any, TypeVar, cast
 
 from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
+from sr_tasks.telemetry.statsd import Instruments
 
 Step = TypeVar("Step", bound=Callable[..., dict[str, Any]])
 
 
 def timed(name: str) -> Callable[[Step], Step]:
-    """Note the seconds of a successful `run(job_id, settings, ...)` in the job folder."""
+    """Note the seconds of a successful `run(job_id, settings, ...)` in the job folder, and tell the instruments."""
 
     def wrap(run: Step) -> Step:
         @functools.wraps(run)
         def timed_run(job_id: str, settings: Settings, *args: Any, **options: Any) -> dict[str, Any]:
             started = time.monotonic()
             result = run(job_id, settings, *args, **options)
-            note(JobFolder(settings.workdir, job_id), name, time.monotonic() - started)
+            seconds = time.monotonic() - started
+            note(JobFolder(settings.workdir, job_id), name, seconds)
+            instruments = Instruments(settings)
+            instruments.step_done(name, seconds)
+            instruments.close()
             return result
 
         return cast(Step, timed_run)

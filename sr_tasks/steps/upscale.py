@@ -10,8 +10,10 @@ from loguru import logger
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import ChunkMissing, InputDamaged, IntegrityBroken
-from sr_tasks.inference.backend import backend_for
+from sr_tasks.inference.backend import Session, backend_for
 from sr_tasks.inference.loop import LoopReport, upscale_chunk
+from sr_tasks.inference.memory import Room, frames_in_flight
+from sr_tasks.inference.opened import open_session
 from sr_tasks.inference.priority import giving_way
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
@@ -19,9 +21,13 @@ from sr_tasks.media.assemble import reorder_depth
 from sr_tasks.media.chunks import Chunk
 from sr_tasks.media.decode import ChunkReader
 from sr_tasks.media.encode import ChunkWriter, prove_chunk
+from sr_tasks.models.registry import Registry
+from sr_tasks.steps import observe
 from sr_tasks.steps.records import ModelRecord, PlanRecord, SourceRecord, encode_settings
 from sr_tasks.steps.source import require_unchanged
+from sr_tasks.storage.space import SpaceWatch
 from sr_tasks.storage.workdir import ChunkStore
+from sr_tasks.telemetry import devices
 from sr_tasks.telemetry.progress import FramesDone, Observers, Progress, ProgressFile
 from sr_tasks.telemetry.statsd import Instruments
 
@@ -44,12 +50,14 @@ def run(job_id: str, index: int, settings: Settings, observer: Progress | None =
     )  # fmt: skip
     computed = marker is None
     if marker is None:
-        marker = _compute(folder, store, chunk, model, plan, settings, meter)
+        with devices.watched(settings):
+            marker = _compute(folder, store, chunk, model, plan, settings, meter)
         instruments = Instruments(settings)
         instruments.frames_done(chunk.frames)
         instruments.chunk_committed(marker["seconds"])
         instruments.speed_measured(chunk.frames / max(marker["seconds"], 1e-3))
         instruments.close()
+        observe.chunk_done(job_id, index, settings)
     else:
         logger.info("chunk {} is there already", index)
     meter(chunk.frames)
@@ -81,19 +89,25 @@ def _compute(
 ) -> dict[str, Any]:  # fmt: skip
     spec, source = folder.load("spec", JobSpec), folder.load("source", SourceRecord)
     require_unchanged(source, settings)
+    require_room = SpaceWatch(store.path, settings.min_free_bytes)
+    require_room()
+
+    def frame_done(done: int) -> None:
+        require_room()
+        on_frame(done)
+
     encode = encode_settings(spec, source, plan)
-    video, path = source.media.video, Path(source.local_path)
+    video, path, variant = source.media.video, Path(source.local_path), model.prepared.variant
     partial = store.partial(chunk.index)
     try:
-        backend = backend_for(model.prepared.backend)
-        opened = giving_way(lambda: backend.open(model.prepared, video.width, video.height, streams=plan.streams))
-        with contextlib.closing(opened) as session:
+        with contextlib.closing(_opened(source, model, plan, settings)) as session:
             report = upscale_chunk(
                 ChunkReader(path=path, chunk=chunk),
                 session,
                 ChunkWriter(partial, encode, chunk.start_pts),
                 streams=plan.streams,
-                on_frame=on_frame,
+                in_flight=frames_in_flight(variant, video.width, video.height, Room.of_machine(plan.streams)),
+                on_frame=frame_done,
             )
         _refuse_damage(report, settings)
         prove_chunk(partial, encode.time_base, chunk.start_pts, chunk.frames, chunk.pts_sha256)
@@ -106,6 +120,17 @@ def _compute(
         return store.commit(chunk.index, partial, marker)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _opened(source: SourceRecord, model: ModelRecord, plan: PlanRecord, settings: Settings) -> Session:
+    """The job's model for its frames, in threads that give way to the encoder."""
+    card = Registry.of(settings).get(source.model).card
+    video, backend = source.media.video, backend_for(model.prepared.backend)
+    return giving_way(
+        lambda: open_session(
+            backend, model.prepared, card, video.width, video.height, streams=plan.streams, tile_px=model.tile_px
+        )
+    )
 
 
 def _refuse_damage(report: LoopReport, settings: Settings) -> None:

@@ -1,8 +1,11 @@
 """Step `validate`: refuses before any expensive work what cannot come out right, and writes down what came in."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from loguru import logger
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import (
@@ -13,16 +16,17 @@ from sr_tasks.errors import (
     UsageError,
 )
 from sr_tasks.jobs.folder import JobFolder
-from sr_tasks.jobs.spec import AUTO, JobSpec
-from sr_tasks.media.assemble import TARGETS, lost, plan_streams
+from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.media.assemble import TARGETS, StreamFate, lost, plan_streams
 from sr_tasks.media.encode import output_pix_fmt
 from sr_tasks.media.info import MediaInfo
-from sr_tasks.media.probe import glance, probe
-from sr_tasks.models.registry import Registry
+from sr_tasks.media.probe import FirstFrames, glance, probe
+from sr_tasks.steps.choice import Choice, choose, kept, require_possible
 from sr_tasks.steps.manifest import SIDECARS
 from sr_tasks.steps.records import OutputRecord, SourceRecord
 from sr_tasks.storage import transfer, uris
 from sr_tasks.storage.hashing import sha256_file
+from sr_tasks.storage.transfer import SourceStat
 from sr_tasks.storage.uris import LocalFile, Location
 
 MIN_SIDE_PX = 16
@@ -36,22 +40,50 @@ _BITS_PER_PX = {"h264": 0.25, "hevc": 0.2, "ffv1": 8.0}
 def run(spec: JobSpec, job_id: str, settings: Settings) -> dict[str, Any]:
     """Check the request and leave `spec` and `source` in a new job folder. Raises InputRefused errors."""
     folder = JobFolder(settings.workdir, job_id)
-    record = check(spec, settings, fetch=lambda location: transfer.fetch(location, folder.path, settings))
-    if record is None:
+    looked_at = check(spec, settings, fetch=lambda location: transfer.fetch(location, folder.path, settings))
+    if looked_at is None:
         raise UsageError("The source was not fetched.")
-    folder.clear()
+    video = looked_at.media.video
+    choice = kept(spec, looked_at.stat.identity, folder)
+    # Airflow runs this step again, as the set-up, whenever somebody clears a later one: that one needs the records.
+    is_again = choice is not None and folder.load("spec", JobSpec) == spec
+    choice = choice or choose(spec, looked_at.path, video, job_id, settings)
+    logger.info("{}: {}", choice.model, choice.reason)
+    if is_again:
+        folder.forget("error", "manifest", "delivery", "review")
+    else:
+        folder.clear()
+    folder.store_json("job", {"id": job_id})
     folder.store("spec", spec)
-    folder.store("source", record)
-    video = record.media.video
-    return {"frames": video.frames, "width": video.width, "height": video.height, "model": record.model}
+    folder.store("source", _record(looked_at, choice))
+    return {
+        "frames": video.frames,
+        "width": video.width,
+        "height": video.height,
+        "model": choice.model,
+        "model_reason": choice.reason,
+        "level": choice.level,
+    }
 
 
-def check(spec: JobSpec, settings: Settings, fetch: Callable[[Location], Path] | None = None) -> SourceRecord | None:
-    """Everything `validate` refuses, leaving nothing behind. Without `fetch`, a remote source is looked at only by its
-    server's word, and None returned."""
+@dataclass(frozen=True, kw_only=True)
+class LookedAt:
+    """A request that nothing speaks against, and what its source is."""
+
+    source: Location
+    output: Location
+    path: Path
+    stat: SourceStat
+    media: MediaInfo
+    first: FirstFrames
+    fates: tuple[StreamFate, ...]
+
+
+def check(spec: JobSpec, settings: Settings, fetch: Callable[[Location], Path] | None = None) -> LookedAt | None:
+    """Everything `validate` refuses but what only measuring the source tells, leaving nothing behind. Without `fetch`,
+    a remote source is looked at only by its server's word, and None returned."""
     source, output = locations(spec, settings)
-    entry = Registry(settings.models_dir).get("compact-x2" if spec.model == AUTO else spec.model)
-    entry.require_scale(spec.scale)
+    require_possible(spec, settings)
     stat = transfer.stat(source, settings)
     if stat.size_bytes > settings.max_source_bytes:
         raise InputTooLarge(
@@ -72,19 +104,27 @@ def check(spec: JobSpec, settings: Settings, fetch: Callable[[Location], Path] |
     fates = plan_streams(path, media.video, output.suffix.lower(), spec.codec)
     fates += [lost(media.video, what) for what in sorted(first.lost)]
     _refuse_small_disk(spec, media, settings, output)
+    return LookedAt(source=source, output=output, path=path, stat=stat, media=media, first=first, fates=tuple(fates))
+
+
+def _record(looked_at: LookedAt, choice: Choice) -> SourceRecord:
+    first, output = looked_at.first, looked_at.output
     return SourceRecord(
-        uri=source.uri,
+        uri=looked_at.source.uri,
         output_uri=output.uri,
         suffix=output.suffix.lower(),
-        local_path=str(path),
-        size_bytes=stat.size_bytes,
-        identity=stat.identity,
-        media=media,
+        local_path=str(looked_at.path),
+        size_bytes=looked_at.stat.size_bytes,
+        identity=looked_at.stat.identity,
+        media=looked_at.media,
         display_matrix=first.display_matrix,
         mastering_display_hex=first.hdr.mastering_display.hex(),
         content_light_level_hex=first.hdr.content_light_level.hex(),
-        fates=tuple(fates),
-        model=entry.label,
+        fates=looked_at.fates,
+        model=choice.model,
+        model_reason=choice.reason,
+        level=choice.level,
+        degradation=choice.degradation,
     )
 
 

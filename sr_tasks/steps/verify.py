@@ -19,11 +19,14 @@ from sr_tasks.telemetry.progress import Progress
 def verify(source_text: str, output_text: str, model: str, settings: Settings, observer: Progress) -> dict[str, Any]:
     """Verdict, findings and figures; `exit_code` is 0 if it passed, else 4. Raises InputRefused errors."""
     source, output = _local(source_text, settings), _local(output_text, settings)
-    entry = Registry(settings.models_dir).get(model)
+    entry = Registry.of(settings).get(model)
     source_info, output_info = probe(source), probe(output)
     scale = _scale(source_info, output_info)
     fates = _fates(source, output, source_info, output_info)
-    assessment, proof, _ = compare(source, output, source_info, scale, fates, frozenset(), settings, observer)
+    assessment, proof, _ = compare(
+        source, output, source_info, scale, fates, frozenset(), settings, observer,
+        is_stylised=entry.card.kind == "style",
+    )  # fmt: skip
     verdict = judge(assessment, proof, entry.card.gate)
     return {
         "verdict": str(verdict.decision),

@@ -1,5 +1,6 @@
 """Atomic files: a name appears with its whole content or not at all, whenever the process dies."""
 
+import contextlib
 import os
 import re
 import secrets
@@ -59,6 +60,15 @@ def is_stale(path: Path, older_than_s: float = STALE_AFTER_S) -> bool:
         return time.time() - path.lstat().st_mtime > older_than_s
     except FileNotFoundError:
         return False
+
+
+def newest_write(folder: Path) -> float:
+    """When anything in the folder, at any depth, was last written, as seconds since 1970; 0 if it is gone."""
+    newest = 0.0
+    for path in (folder, *folder.rglob("*")):
+        with contextlib.suppress(FileNotFoundError):  # somebody removed it meanwhile
+            newest = max(newest, path.lstat().st_mtime)
+    return newest
 
 
 def write_text(target: Path, text: str) -> None:

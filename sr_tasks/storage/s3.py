@@ -56,6 +56,18 @@ class ObjectInfo:
     size_bytes: int
     etag: str
     checksum: str
+    modified_s: float = 0.0
+    """When it was written, in seconds since 1970."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedObject:
+    """One row of a listing."""
+
+    key: str
+    size_bytes: int
+    etag: str
+    modified_s: float
 
 
 class ObjectStore:
@@ -78,8 +90,26 @@ class ObjectStore:
 
     def head(self, location: S3Object) -> ObjectInfo:
         """Raises InputNotFound, InputUnreadable or StorageUnavailable."""
-        with _translated(location, is_source=True):
+        with translated(location, is_source=True):
             return self._head(location)
+
+    def listed(self, bucket: str, prefix: str) -> Iterator[ListedObject]:
+        """Every object whose key begins with `prefix`, a page at a time. Raises what `head` raises."""
+        with translated(S3Object(bucket, prefix), is_source=True):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+                for row in page.get("Contents", ()):
+                    yield ListedObject(
+                        key=row["Key"],
+                        size_bytes=row["Size"],
+                        etag=row["ETag"],
+                        modified_s=row["LastModified"].timestamp(),
+                    )
+
+    def read(self, location: S3Object, max_bytes: int) -> bytes:
+        """The first `max_bytes` of a small object. Raises what `head` raises."""
+        with translated(location, is_source=True):
+            body = self._client.get_object(Bucket=location.bucket, Key=location.key)["Body"]
+            return bytes(body.read(max_bytes))
 
     def get(self, location: S3Object, target: Path, expected: ObjectInfo) -> None:
         """Download to `target`, which appears whole or not at all.
@@ -87,7 +117,7 @@ class ObjectStore:
         Raises InputChanged if the object is not the `expected` one while it is read or right after, DiskFull, and what
         `head` raises.
         """
-        with failures.writing(target), _translated(location, is_source=True), replacing(target) as partial:
+        with failures.writing(target), translated(location, is_source=True), replacing(target) as partial:
             self._transfer("download", location, partial, expected.size_bytes, {})
             now = self._head(location)
             if now.etag != expected.etag or partial.stat().st_size != expected.size_bytes:
@@ -98,7 +128,7 @@ class ObjectStore:
 
         Raises TargetExists, TargetUnwritable or StorageUnavailable.
         """
-        with _translated(location, is_source=False):
+        with translated(location, is_source=False):
             if not overwrite and self._find(location) is not None:
                 raise _exists(location)
             where = {"Bucket": location.bucket, "Key": location.key}
@@ -111,7 +141,7 @@ class ObjectStore:
         Without `overwrite` an object is never replaced; finding one with the file's content is a success. Raises
         TargetExists, TargetUnwritable, StorageUnavailable, and IntegrityBroken if what arrived is something else.
         """
-        with _translated(location, is_source=False):
+        with translated(location, is_source=False):
             if not overwrite and self._is_delivered(local, location):
                 return
             try:
@@ -179,8 +209,12 @@ class ObjectStore:
 
     def _head(self, location: S3Object) -> ObjectInfo:
         answer = self._client.head_object(Bucket=location.bucket, Key=location.key, ChecksumMode="ENABLED")
+        modified = answer.get("LastModified")
         return ObjectInfo(
-            size_bytes=answer["ContentLength"], etag=answer["ETag"], checksum=answer.get("ChecksumSHA256", "")
+            size_bytes=answer["ContentLength"],
+            etag=answer["ETag"],
+            checksum=answer.get("ChecksumSHA256", ""),
+            modified_s=modified.timestamp() if modified else 0.0,
         )
 
     def _find(self, location: S3Object) -> ObjectInfo | None:
@@ -214,7 +248,8 @@ def _part_bytes(size: int) -> int:
 
 
 @contextmanager
-def _translated(location: S3Object, *, is_source: bool) -> Iterator[None]:
+def translated(location: S3Object, *, is_source: bool) -> Iterator[None]:
+    """Turn what boto3 raises into the error tree's words, about a source or a target."""
     try:
         yield
     except ClientError as exc:

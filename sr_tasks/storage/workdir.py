@@ -8,6 +8,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from loguru import logger
 
 from sr_tasks.errors import ChunkMissing, UsageError
 from sr_tasks.storage import failures
-from sr_tasks.storage.atomic import is_stale, partial_name, sync, write_text
+from sr_tasks.storage.atomic import is_stale, newest_write, partial_name, sync, write_text
 
 _FINGERPRINT = re.compile(r"[0-9A-Za-z_-]{8,128}")
 
@@ -107,6 +108,24 @@ class ChunkStore:
                     self.path.rename(self._trash / f"{self.fingerprint}.{secrets.token_hex(6)}")
             self._empty_trash()
         return is_last and not keep
+
+    def users(self) -> frozenset[str]:
+        """Ids of the jobs that are registered."""
+        if not self._users.is_dir():
+            return frozenset()
+        return frozenset(path.read_text(encoding="utf-8") for path in self._users.iterdir() if path.name[0] != ".")
+
+    def discard(self, users: frozenset[str], *, older_than_s: float) -> bool:
+        """Remove all chunks, unless other jobs than these have registered or something was written meanwhile."""
+        with failures.writing(self.path):
+            with self._locked():
+                is_gone = not self.path.is_dir()
+                if is_gone or self.users() - users or newest_write(self.path) > time.time() - older_than_s:
+                    return False
+                self._trash.mkdir(parents=True, exist_ok=True)
+                self.path.rename(self._trash / f"{self.fingerprint}.{secrets.token_hex(6)}")
+            self._empty_trash()
+        return True
 
     def _commit(self, index: int, partial: Path, marker: Mapping[str, Any]) -> dict[str, Any]:
         size = partial.stat().st_size

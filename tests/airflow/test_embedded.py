@@ -1,72 +1,22 @@
 """The embedded Airflow for real: processes, jobs, refusals, cancelling, and what is left afterwards (nothing)."""
 
-import contextlib
 import json
-import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import av
-import numpy as np
 import psutil
 import pytest
 from sr_airflow.embedded import state
-from sr_airflow.embedded.client import Client
 from sr_airflow.embedded.home import read_password
 
-from sr_tasks.config import REPOSITORY
 from tests import clips
+from tests.airflow.launcher import Launcher, finished, long_clip, states
 
 pytestmark = pytest.mark.airflow
-
-
-class Launcher:
-    """`python -m sr_airflow.embedded` on a home of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.home = folder / "home"
-        self.workdir = folder / "work"
-        self.env = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "SR_"))},
-            "PYTHONPATH": os.pathsep.join(str(REPOSITORY / part) for part in ("", "plugins")),
-            "SR_AIRFLOW_HOME": str(self.home),
-            "SR_AIRFLOW_PORT": "0",
-            "SR_WORKDIR": str(self.workdir),
-        }
-
-    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "sr_airflow.embedded", *map(str, arguments)]
-        return subprocess.Popen(command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        process = self.start(*arguments)
-        output, errors = process.communicate(timeout=300)
-        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
-
-    def client(self) -> Client:
-        known = state.load(self.home)
-        assert known is not None
-        return Client(known.url, read_password(self.home))
-
-    def processes(self, session: int | None = None) -> list[psutil.Process]:
-        """Every live process that was started for this home, launchers included."""
-        found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, OSError):
-                mine = process.environ().get("SR_AIRFLOW_HOME") == str(self.home)
-                if (mine or os.getsid(process.pid) == session) and process.status() != psutil.STATUS_ZOMBIE:
-                    found.append(process)
-        return found
-
-    def session(self) -> int:
-        known = state.load(self.home)
-        assert known is not None
-        return known.supervisor_pid
 
 
 @pytest.fixture(scope="module")
@@ -88,34 +38,12 @@ def clip(tmp_path: Path) -> Path:
     return clips.make(tmp_path / "a 'clip' $x.mp4", frames=30, sound="aac")
 
 
-def _long_clip(path: Path) -> Path:
-    """Enough frames to be caught in the middle of; each differs from the next, and is cheap to make."""
-    with av.open(str(path), "w") as out:
-        stream = out.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
-        stream.width, stream.height, stream.pix_fmt = 960, 540, "yuv420p"
-        for number in range(400):
-            pixels = np.full((540, 960, 3), number % 200, np.uint8)
-            out.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
-        out.mux(stream.encode(None))
-    return path
-
-
 def _wait_for(process: subprocess.Popen[str], text: str) -> None:
     assert process.stderr is not None
     for line in process.stderr:
         if text in line:
             return
     raise AssertionError(f"{text!r} was never shown")
-
-
-def _states(client: Client, job_id: str) -> dict[str, tuple[str, int]]:
-    return {task["task_id"]: (task["state"], task["try_number"]) for task in client.tasks(job_id)}
-
-
-def _finished(client: Client, job_id: str) -> str:
-    while (run_state := client.run_state(job_id)) in ("queued", "running"):
-        time.sleep(0.3)
-    return run_state
 
 
 def _printed(output: str) -> dict[str, Path]:
@@ -245,29 +173,29 @@ def test_a_job_that_no_retry_can_help_fails_on_its_first_try(stack: Launcher, cl
     client, output = stack.client(), clip.with_name("there.mp4")
     output.write_bytes(b"mine")
     client.trigger("job-refused", {"source": str(clip), "output": str(output)})
-    assert _finished(client, "job-refused") == "failed"
-    assert _states(client, "job-refused")["validate"] == ("failed", 1)
+    assert finished(client, "job-refused") == "failed"
+    assert states(client, "job-refused")["validate"] == ("failed", 1)
     assert json.loads((stack.workdir / "jobs/job-refused/error.json").read_text())["code"] == "TARGET_EXISTS"
     assert output.read_bytes() == b"mine"
 
 
 def test_a_task_that_is_killed_is_tried_again_and_the_job_completes(stack: Launcher, tmp_path: Path) -> None:
-    process = stack.start("enhance", _long_clip(tmp_path / "long.mp4"))
+    process = stack.start("enhance", long_clip(tmp_path / "long.mp4"))
     _wait_for(process, "upscaling")
     client = stack.client()
     (job_id,) = client.active_runs()
-    while _states(client, job_id)["upscale"][0] != "running":
+    while states(client, job_id)["upscale"][0] != "running":
         time.sleep(0.1)
     (upscaling,) = [task for task in client.tasks(job_id) if task["task_id"] == "upscale"]
     psutil.Process(upscaling["pid"]).kill()
     output, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
-    assert _states(client, job_id)["upscale"] == ("success", 2)
+    assert states(client, job_id)["upscale"] == ("success", 2)
     assert len(clips.pts_of(_printed(output)["output"])) == 400
 
 
 def test_an_interrupt_cancels_the_job_and_leaves_no_output(stack: Launcher, tmp_path: Path) -> None:
-    source = _long_clip(tmp_path / "long.mp4")
+    source = long_clip(tmp_path / "long.mp4")
     process = stack.start("enhance", source)
     _wait_for(process, "upscaling")
     client = stack.client()
@@ -296,7 +224,7 @@ def test_a_job_without_a_running_airflow_starts_one_and_leaves_no_process(tmp_pa
 
 def test_a_launcher_that_is_killed_takes_its_airflow_with_it(tmp_path: Path) -> None:
     launcher = Launcher(tmp_path)
-    process = launcher.start("enhance", _long_clip(tmp_path / "long.mp4"))
+    process = launcher.start("enhance", long_clip(tmp_path / "long.mp4"))
     _wait_for(process, "Job ")
     session = launcher.session()
     process.kill()

@@ -21,6 +21,6 @@ class FakeSteps:
             self.calls.append((name, (*arguments, *named.values())))
             if self.raises.get(name):
                 raise self.raises[name].pop(0)
-            return {"chunks": [0, 1, 2], "frames": 9} if name == "plan" else {}
+            return {"plan": {"chunks": [0, 1, 2], "frames": 9}, "gate": {"review": False}}.get(name, {})
 
         return SimpleNamespace(run=run)

@@ -49,12 +49,9 @@ def test_a_refused_quality_fails_the_run_delivers_nothing_and_keeps_what_a_resum
     assert run.state == "failed"
     assert steps.names() == [*_LINE[: _LINE.index("deliver")], "clean"]
     assert steps.calls[-1][1][-1] is True
-    assert _error(tmp_path, run.run_id) == {
-        "code": "QUALITY_REFUSED",
-        "message": "Frame 12 is 3 dB below the limit.",
-        "hint": "See the report.",
-        "retryable": False,
-    }
+    error = _error(tmp_path, run.run_id)
+    assert (error["code"], error["retryable"], error["step"]) == ("QUALITY_REFUSED", False, "gate")
+    assert (error["message"], error["hint"]) == ("Frame 12 is 3 dB below the limit.", "See the report.")
 
 
 def test_what_no_retry_can_help_is_tried_once(
@@ -65,8 +62,10 @@ def test_what_no_retry_can_help_is_tried_once(
         run = run_dag()
     assert run.state == "failed"
     assert steps.names() == ["validate"]
-    assert _error(tmp_path, run.run_id)["code"] == "INPUT_NOT_FOUND"
-    assert "INPUT_NOT_FOUND: There is no /media/clip.mp4. Check the path." in caplog.messages
+    error = _error(tmp_path, run.run_id)
+    assert error["code"] == "INPUT_NOT_FOUND"
+    said = f"INPUT_NOT_FOUND: There is no /media/clip.mp4. Check the path. (cause {error['fingerprint']})"
+    assert said in caplog.messages
 
 
 def test_a_transient_error_is_tried_again_and_leaves_no_error_behind(
@@ -139,7 +138,13 @@ def test_the_end_of_a_job_and_its_retries_are_counted_once(
 ) -> None:
     steps.raises["plan"] = [ChunkFailed("The disk is slow.")]
     run_dag()
-    assert statsd() == ["sr.retries:1|c", "sr.jobs.completed:1|c"]
+    sent = statsd()
+    assert [line for line in sent if line.endswith("|c")] == [
+        "sr.retry_causes.CHUNK_FAILED:1|c",
+        "sr.retries:1|c",
+        "sr.jobs.completed:1|c",
+    ]
+    assert [line.split(":")[0] for line in sent if line.endswith("|ms")] == ["sr.queue_time", "sr.job_time"]
 
 
 def test_only_jobs_are_counted(statsd: Callable[[], list[str]]) -> None:

@@ -18,7 +18,7 @@ Enhance = Callable[..., dict[str, Any]]
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return dataclasses.replace(Settings(), workdir=tmp_path / "workdir", precision="fp32")
+    return dataclasses.replace(Settings(), workdir=tmp_path / "workdir", state_dir=tmp_path / "state", precision="fp32")
 
 
 @pytest.fixture

@@ -8,7 +8,10 @@ import socket
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pytest
+
 from sr_tasks.config import Settings
+from sr_tasks.errors import InputNotFound
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.steps import pipeline
 from sr_tasks.telemetry import logs
@@ -22,6 +25,7 @@ def test_a_job_sends_its_metrics(settings: Settings, tmp_path: Path) -> None:
     receiver.bind(("127.0.0.1", 0))
     receiver.settimeout(2)
     metered = dataclasses.replace(settings, statsd_host="127.0.0.1", statsd_port=receiver.getsockname()[1])
+    metered = dataclasses.replace(metered, device_hour_cost=2.5)
     source = make(tmp_path / "clip.mp4", frames=12)
     pipeline.run(JobSpec(source=str(source), model="bicubic"), "job", metered, Observers())
     sent = {}
@@ -32,8 +36,27 @@ def test_a_job_sends_its_metrics(settings: Settings, tmp_path: Path) -> None:
     assert sent["sr.frames"] == "12|c"
     assert sent["sr.jobs.processing"] == sent["sr.jobs.completed"] == sent["sr.cache.misses"] == "1|c"
     assert sent["sr.chunk_time"].endswith("|ms")
-    assert float(sent["sr.quality.psnr"].removesuffix("|g")) > 30
-    assert {"sr.fps", "sr.quality.ssim"} <= sent.keys()
+    assert float(sent["sr.quality.psnr.bicubic.1"].removesuffix("|g")) > 30
+    assert sent["sr.verdicts.passed.bicubic.1"] == "1|c"
+    assert {"sr.fps", "sr.quality.ssim.bicubic.1", "sr.step_time.assemble", "sr.disk_free"} <= sent.keys()
+    assert float(sent["sr.output_seconds"].removesuffix("|c")) == pytest.approx(12 / 25, abs=0.05)
+    price = float(sent["sr.cost"].removesuffix("|c")) / float(sent["sr.device_seconds"].removesuffix("|c"))
+    assert price * 3600 == pytest.approx(2.5)
+
+
+def test_a_job_that_fails_sends_the_code_of_its_error_once(settings: Settings, tmp_path: Path) -> None:
+    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver.bind(("127.0.0.1", 0))
+    receiver.settimeout(2)
+    metered = dataclasses.replace(settings, statsd_host="127.0.0.1", statsd_port=receiver.getsockname()[1])
+    with pytest.raises(InputNotFound):
+        pipeline.run(JobSpec(source=str(tmp_path / "gone.mp4"), model="bicubic"), "job", metered, Observers())
+    assert [receiver.recv(1024).decode() for _ in range(3)] == [
+        "sr.jobs.processing:1|c",
+        "sr.jobs.failed:1|c",
+        "sr.failures.request.INPUT_NOT_FOUND:1|c",
+    ]
+    receiver.close()
 
 
 def test_every_log_line_is_json_with_the_job_when_asked(settings: Settings, tmp_path: Path) -> None:
@@ -53,7 +76,7 @@ def test_the_manifest_says_what_was_done_with_what(enhance: Enhance, tmp_path: P
     output = Path(result["output"])
     assert manifest["source"]["sha256"] == hashlib.sha256(source.read_bytes()).hexdigest()
     assert manifest["output"]["sha256"] == hashlib.sha256(output.read_bytes()).hexdigest()
-    assert manifest["schema_version"] == 1
+    assert manifest["schema_version"] == 2
     assert (manifest["model"]["name"], manifest["model"]["version"]) == ("bicubic", "1")
     assert [stream["fate"] for stream in manifest["streams"]] == ["enhanced", "kept"]
     assert manifest["verdict"]["decision"] == "passed"

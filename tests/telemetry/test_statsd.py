@@ -2,6 +2,7 @@
 
 import io
 import math
+import re
 import socket
 from collections.abc import Callable, Iterator
 
@@ -39,36 +40,60 @@ FACTS: list[tuple[Callable[[Instruments], None], list[str]]] = [
     (lambda to: to.job_changed("PROCESSING"), ["sr.jobs.processing:1|c"]),
     (lambda to: to.job_changed("COMPLETED"), ["sr.jobs.completed:1|c"]),
     (lambda to: to.job_changed("FAILED"), ["sr.jobs.failed:1|c"]),
+    (lambda to: to.job_failed("INPUT_NOT_FOUND"), ["sr.failures.request.INPUT_NOT_FOUND:1|c"]),
+    (lambda to: to.queue_measured(queued=7, running=4), ["sr.queue.queued:7|g", "sr.queue.running:4|g"]),
+    (lambda to: to.job_waited(2), ["sr.queue_time:2000.000000|ms"]),
+    (lambda to: to.job_took(60), ["sr.job_time:60000.000000|ms"]),
+    (lambda to: to.step_done("assemble", 0.25), ["sr.step_time.assemble:250.000000|ms"]),
     (lambda to: to.frames_done(120), ["sr.frames:120|c"]),
     (lambda to: to.speed_measured(12.5), ["sr.fps:12.5|g"]),
     (lambda to: to.chunk_committed(1.5), ["sr.chunk_time:1500.000000|ms"]),
-    (lambda to: to.quality_measured(41.5, 0.98), ["sr.quality.psnr:41.5|g", "sr.quality.ssim:0.98|g"]),
+    (
+        lambda to: to.quality_measured("compact@1.2", 41.5, 0.98),
+        ["sr.quality.psnr.compact.1_2:41.5|g", "sr.quality.ssim.compact.1_2:0.98|g"],
+    ),
+    (lambda to: to.verdict_given("needs_review", "a:b|c@2"), ["sr.verdicts.needs_review.a_b_c.2:1|c"]),
+    (
+        lambda to: to.device_measured(1, utilisation=0.5, memory_used=10, memory_total=20),
+        ["sr.device.1.utilisation:0.5|g", "sr.device.1.memory_used:10|g", "sr.device.1.memory_total:20|g"],
+    ),
+    (lambda to: to.disk_measured(0.25), ["sr.disk_free:0.25|g"]),
+    (
+        lambda to: to.job_charged(device_s=90.5, output_s=60, cost=0.75),
+        ["sr.device_seconds:90.5|c", "sr.output_seconds:60|c", "sr.cost:0.75|c"],
+    ),
     (lambda to: to.retry_started(), ["sr.retries:1|c"]),
+    (lambda to: to.retry_caused("CHUNK_FAILED"), ["sr.retry_causes.CHUNK_FAILED:1|c"]),
     (lambda to: to.cache_hit(), ["sr.cache.hits:1|c"]),
     (lambda to: to.cache_missed(), ["sr.cache.misses:1|c"]),
+    (lambda to: to.deadline_missed(), ["sr.deadlines.missed:1|c"]),
+    (lambda to: to.release_promoted(), ["sr.releases.promoted:1|c"]),
+    (lambda to: to.release_rolled_back(), ["sr.releases.rolled_back:1|c"]),
 ]
 
 
 def test_every_fact_is_one_packet_and_the_table_lists_them_all(server: socket.socket) -> None:
-    instruments, seen = Instruments(settings(server)), {}
+    instruments, rows = Instruments(settings(server)), set()
     for tell, packets in FACTS:
         tell(instruments)
         for packet in packets:
             got = server.recv(1024).decode()
             assert got == packet
             name, _, letter = got.removeprefix("sr.").replace("|", ":").split(":")
-            seen[name] = letter
-    assert seen == {row.name: LETTERS[row.kind] for row in INSTRUMENTS}
+            (row,) = (row for row in INSTRUMENTS if re.fullmatch(re.sub(r"<\w+>", "[^.]+", re.escape(row.name)), name))
+            assert letter == LETTERS[row.kind]
+            rows.add(row.name)
+    assert rows == {row.name for row in INSTRUMENTS}
     assert all(row.help.endswith(".") and row.unit for row in INSTRUMENTS)
 
 
 def test_what_is_no_number_is_not_sent(server: socket.socket) -> None:
     instruments = Instruments(settings(server))
-    instruments.quality_measured(math.inf, math.nan)
+    instruments.quality_measured("m@1", math.inf, math.nan)
     instruments.speed_measured(math.nan)
     instruments.chunk_committed(math.inf)
-    instruments.quality_measured(math.inf, -0.5)
-    assert server.recv(1024).decode() == "sr.quality.ssim:0|g\nsr.quality.ssim:-0.5|g"
+    instruments.quality_measured("m@1", math.inf, -0.5)
+    assert server.recv(1024).decode() == "sr.quality.ssim.m.1:0|g\nsr.quality.ssim.m.1:-0.5|g"
 
 
 def test_without_a_host_and_after_closing_nothing_happens(server: socket.socket, log: io.StringIO) -> None:

@@ -83,6 +83,7 @@ def _enhance(options: argparse.Namespace) -> int:
         "crf": options.crf,
         "preset": options.preset,
         "gate": not options.no_gate,
+        "review": options.review,
     }
     given = {name: value for name, value in values.items() if value not in (None, "")}
     return enhance.run(given, HomeSettings.from_env(os.environ), Settings.from_env(), _say)
@@ -106,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     job.add_argument("--crf", type=_int)
     job.add_argument("--preset")
     job.add_argument("--overwrite", action="store_true", help="replace an existing output")
+    job.add_argument("--review", help="a person decides: auto (what is doubtful), always or never")
     job.add_argument("--no-gate", action="store_true", help="deliver even if the quality is doubtful")
     return parser
 

@@ -104,7 +104,7 @@ def process_env(home: Path, port: int, stack_id: str, settings: Settings, env: M
         values["AIRFLOW__METRICS__STATSD_ON"] = "True"
         values["AIRFLOW__METRICS__STATSD_HOST"] = settings.statsd_host
         values["AIRFLOW__METRICS__STATSD_PORT"] = str(settings.statsd_port)
-        values["AIRFLOW__METRICS__STATSD_PREFIX"] = settings.statsd_prefix
+        values["AIRFLOW__METRICS__STATSD_PREFIX"] = "airflow"
     values["no_proxy"] = values["NO_PROXY"]
     return values
 

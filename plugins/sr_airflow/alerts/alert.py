@@ -1,0 +1,67 @@
+"""What an alert says, and which alerts belong together. Data alone; sends and stores nothing."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Kind(StrEnum):
+    FAILED = "failed"
+    REFUSED = "refused"
+    """The quality gate, or a person, said no."""
+    REVIEW = "review"
+    DEADLINE = "deadline"
+    RECOVERED = "recovered"
+    SUMMARY = "summary"
+
+
+class Audience(StrEnum):
+    OPERATIONS = "operations"
+    REVIEWERS = "reviewers"
+
+
+REFUSALS = frozenset({"QUALITY_REFUSED", "REVIEW_REJECTED"})
+OPENING = frozenset({Kind.FAILED, Kind.REFUSED, Kind.DEADLINE})
+"""Kinds after which a delivery of the same job is worth telling."""
+
+
+class Alert(BaseModel):
+    """One thing to tell. Texts are as written by the program: who renders them escapes them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Kind
+    job_id: str = ""
+    run: str = ""
+    """Tells one run of the job from the next: an alert of a kind is sent once in each."""
+    message: str
+    hint: str = ""
+    code: str = ""
+    fingerprint: str = ""
+    step: str = ""
+    chunk: int | None = None
+    model: str = ""
+    job_url: str = ""
+    log_url: str = ""
+    report: str = ""
+    at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}:{self.job_id}:{self.run}"
+
+    @property
+    def group(self) -> str:
+        """Alerts with the same cause and model version share a group; each summary is its own."""
+        if self.kind is Kind.SUMMARY:
+            return self.key
+        return f"{self.kind}:{self.code}:{self.model}"
+
+    @property
+    def audience(self) -> Audience:
+        return Audience.REVIEWERS if self.kind is Kind.REVIEW else Audience.OPERATIONS
+
+    @property
+    def where(self) -> str:
+        return self.step if self.chunk is None else f"{self.step}, chunk {self.chunk}"

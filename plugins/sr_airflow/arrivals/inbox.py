@@ -1,0 +1,55 @@
+"""Runs of `upscale_video` asked for from within a task, through the supervisor: no login and no database access."""
+
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
+from airflow.sdk.execution_time import task_runner
+from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+from sr_tasks.arrivals.jobs import Job
+from sr_tasks.errors import AirflowUnavailable, UsageError
+
+DAG_ID = "upscale_video"
+
+
+class AirflowInbox:
+    """The inbox of `sr_tasks.arrivals.taking`. `submit` and `retry` raise UsageError for what
+    Airflow refuses as no request, and AirflowUnavailable."""
+
+    def waiting(self) -> int:
+        return RuntimeTaskInstance.get_dr_count(dag_id=DAG_ID, states=["queued", "running"])
+
+    def submit(self, job: Job) -> bool:
+        return self._trigger(job.job_id, conf=job.conf)
+
+    def failed(self, job_ids: list[str]) -> int:
+        return RuntimeTaskInstance.get_dr_count(dag_id=DAG_ID, run_ids=job_ids, states=["failed"])
+
+    def completed(self, job_ids: list[str]) -> int:
+        return RuntimeTaskInstance.get_dr_count(dag_id=DAG_ID, run_ids=job_ids, states=["success"])
+
+    def retry(self, job_id: str) -> None:
+        self._trigger(job_id, reset_dag_run=True)
+
+    def _trigger(self, job_id: str, **content: Any) -> bool:
+        try:
+            answer = task_runner.SUPERVISOR_COMMS.send(TriggerDagRun(dag_id=DAG_ID, run_id=job_id, **content))
+        except AirflowRuntimeError as exc:
+            answer = exc.error
+        if not isinstance(answer, ErrorResponse):
+            return True
+        if answer.error is ErrorType.DAGRUN_ALREADY_EXISTS:
+            return False
+        said = f"Airflow did not accept the job {job_id}: {answer.error.value} {answer.detail}."
+        if (answer.detail or {}).get("status_code") in (400, 422):
+            raise UsageError(said)
+        raise AirflowUnavailable(said)
+
+
+def accepted(job_ids: list[str]) -> int:
+    """How many of these jobs Airflow has, in whatever state. For triggers; blocks. Raises AirflowUnavailable."""
+    try:
+        return RuntimeTaskInstance.get_dr_count(dag_id=DAG_ID, run_ids=job_ids)
+    except AirflowRuntimeError as exc:
+        raise AirflowUnavailable(f"Airflow did not say which jobs it has: {exc.error.error.value}.") from exc

@@ -1,0 +1,89 @@
+"""What the instruments and the trace of a job are told of one try of one of its tasks. Decides nothing."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sr_tasks.config import Settings
+from sr_tasks.jobs.status import Status
+from sr_tasks.telemetry.statsd import Instruments
+from sr_tasks.telemetry.traces import Traces
+
+JOB_DAG = "upscale_video"
+_FIRST_TASK, _DELIVERED, _LAST_TASK = "validate", "report", "clean"
+
+
+@contextmanager
+def observed(task_instance: Any, dag_run: Any, settings: Settings, *, chunk: int | None) -> Iterator[None]:
+    """Observe the block, which is the try. Tasks of other Dags than that of the jobs are left alone."""
+    ti = task_instance
+    if ti.dag_id != JOB_DAG:
+        yield
+        return
+    job = _Job(ti.run_id, dag_run, settings)
+    if ti.task_id == _FIRST_TASK and ti.try_number == 1:
+        job.started()
+    status = Status.FAILED
+    try:
+        with job.traces.span(ti.run_id, ti.task_id, chunk=chunk, attempt=ti.try_number or 1):
+            yield
+        status = Status.COMPLETED
+    finally:
+        if ti.task_id == _DELIVERED and status is Status.COMPLETED:
+            job.delivered()
+        if ti.task_id == _LAST_TASK:
+            job.traces.job_ended(ti.run_id, accepted=job.accepted, status=status)
+
+
+def retry_caused(code: str, settings: Settings) -> None:
+    """A try failed with this error and there will be another."""
+    instruments = Instruments(settings)
+    instruments.retry_caused(code)
+    instruments.close()
+
+
+def gave_up(task_instance: Any, dag_run: Any, code: str, settings: Settings) -> None:
+    """A task failed for good. With the first the job ends: Airflow runs no teardown of a setup that failed."""
+    ti = task_instance
+    if ti.dag_id != JOB_DAG or ti.task_id != _FIRST_TASK:
+        return
+    job, instruments = _Job(ti.run_id, dag_run, settings), Instruments(settings)
+    instruments.job_failed(code)
+    instruments.close()
+    job.traces.job_ended(ti.run_id, accepted=job.accepted, status=Status.FAILED)
+
+
+def queue_measured(task_instance: Any, settings: Settings) -> dict[str, int]:
+    """Ask Airflow for the jobs by state and tell the instruments; nothing without StatsD."""
+    if not settings.statsd_host:
+        return {}
+    found = {state: int(task_instance.get_dr_count(dag_id=JOB_DAG, states=[state])) for state in ("queued", "running")}
+    instruments = Instruments(settings)
+    instruments.begin()
+    instruments.queue_measured(**found)
+    instruments.close()
+    return found
+
+
+class _Job:
+    def __init__(self, job_id: str, dag_run: Any, settings: Settings) -> None:
+        self._id, self._settings, self.traces = job_id, settings, Traces(settings)
+        self.accepted: float = dag_run.run_after.timestamp()
+        # A run that was cleared begins again, but Airflow keeps when it was accepted first.
+        self._is_first_time = not dag_run.clear_number
+
+    def started(self) -> None:
+        if not self._is_first_time:
+            return
+        now, instruments = time.time(), Instruments(self._settings)
+        instruments.job_waited(now - self.accepted)
+        instruments.close()
+        self.traces.waited(self._id, accepted=self.accepted, started=now)
+
+    def delivered(self) -> None:
+        if not self._is_first_time:
+            return
+        instruments = Instruments(self._settings)
+        instruments.job_took(time.time() - self.accepted)
+        instruments.close()

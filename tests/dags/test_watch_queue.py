@@ -1,0 +1,73 @@
+"""The Dag that counts the queue, run for real on a database of its own, with runs of jobs that wait in it."""
+
+import contextlib
+import socket
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def watch_queue() -> Any:
+    import watch_queue
+
+    return watch_queue.watch_queue()
+
+
+def received(server: socket.socket) -> list[str]:
+    packets = []
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            packets.append(server.recv(4096).decode())
+    return packets
+
+
+def test_it_is_one_task_now_and_then_and_never_two_at_once(watch_queue: Any) -> None:
+    assert [task.task_id for task in watch_queue.tasks] == ["count"]
+    assert watch_queue.schedule == timedelta(minutes=2)
+    assert (watch_queue.catchup, watch_queue.max_active_runs) == (False, 1)
+    assert watch_queue.doc_md
+    assert watch_queue.tasks[0].owner == "sr"
+
+
+def test_jobs_that_wait_are_told_and_counters_begin_at_nothing(
+    watch_queue: Any, migrated: None, waiting_jobs: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting_jobs(3)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.setblocking(False)
+        monkeypatch.setenv("SR_STATSD_HOST", "127.0.0.1")
+        monkeypatch.setenv("SR_STATSD_PORT", str(server.getsockname()[1]))
+        run = watch_queue.test()
+        sent = received(server)
+    assert run.state == "success"
+    assert sent[-2:] == ["sr.queue.queued:3|g", "sr.queue.running:0|g"]
+    assert {"sr.jobs.failed:0|c", "sr.failures.service.DISK_FULL:0|c", "sr.deadlines.missed:0|c"} <= set(sent)
+
+
+@pytest.fixture
+def waiting_jobs(migrated: None) -> Any:
+    """Puts that many queued runs of the job's Dag into Airflow's database, and takes them out again."""
+    from airflow._shared.timezones import timezone
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from airflow.utils.types import DagRunType
+    from sqlalchemy import delete
+
+    def put(count: int) -> None:
+        with create_session() as session:
+            for index in range(count):
+                now = timezone.utcnow()
+                session.add(
+                    DagRun(
+                        dag_id="upscale_video", run_id=f"waiting-{index}", run_type=DagRunType.MANUAL, state="queued",
+                        run_after=now, queued_at=now,
+                    )
+                )  # fmt: skip
+
+    yield put
+    with create_session() as session:
+        session.execute(delete(DagRun).where(DagRun.run_id.startswith("waiting-")))
