@@ -124,10 +124,10 @@ def encoder_options(s: EncodeSettings) -> dict[str, str]:
         return options | {"level": "3", "slices": "4", "slicecrc": "1", "g": "1"}
     private = hdr_params(s)
     if s.codec == "h264":
+        # Without it libx264 takes another path on every kind of processor, and on some another one at every call.
+        private = {"cpu-independent": "1"} | private
         options |= {"crf": str(s.crf), "preset": s.preset}
-        if private:
-            options["x264-params"] = ":".join(f"{k}={v}" for k, v in private.items())
-        return options
+        return options | {"x264-params": ":".join(f"{k}={v}" for k, v in private.items())}
     private |= {"log-level": "error", "pools": str(s.threads), "frame-threads": "1"}
     return options | {
         "crf": str(s.crf),

@@ -25,7 +25,11 @@ _DECODERS: Final[dict[VideoCodec, str]] = {
     "mpeg4": "mpeg4",
     "mpeg2video": "mpeg2video",
 }
-_QUIET: Final[dict[VideoCodec, dict[str, str]]] = {"libx265": {"x265-params": "log-level=none:pools=1:frame-threads=1"}}
+_ALWAYS: Final[dict[VideoCodec, dict[str, str]]] = {
+    "libx264": {"x264-params": "cpu-independent=1"},
+    "libx265": {"x265-params": "log-level=none:pools=1:frame-threads=1"},
+}
+"""What makes the same bytes at every call."""
 
 PRESETS: Final = ("superfast", "veryfast", "medium")
 FRAMES_BEFORE_MAX: Final = 3
@@ -96,7 +100,7 @@ def encoded(planes: Sequence[Codes], codec: VideoCodec, options: dict[str, str])
     encoder.thread_count = decoder.thread_count = 1
     if "qscale" in options:
         encoder.qmin = encoder.qmax = int(options["qscale"])
-    encoder.options = _QUIET.get(codec, {}) | {key: value for key, value in options.items() if key != "qscale"}
+    encoder.options = _ALWAYS.get(codec, {}) | {key: value for key, value in options.items() if key != "qscale"}
     packets = []
     for number, plane in enumerate(planes):
         grey = np.full((height // 2, width), 128, dtype=np.uint8)

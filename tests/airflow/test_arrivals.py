@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import httpx
 import psutil
 import pytest
 from moto.server import ThreadedMotoServer
@@ -18,7 +19,7 @@ from sr_airflow.embedded.home import process_env
 
 from sr_tasks.config import Settings
 from tests import clips
-from tests.airflow.test_embedded import Launcher
+from tests.airflow.launcher import Launcher
 
 pytestmark = pytest.mark.airflow
 
@@ -112,6 +113,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
     server = ThreadedMotoServer(port=0)
     server.start()
     endpoint = "http://{}:{}".format(*server.get_host_and_port())
+    httpx.post(f"{endpoint}/moto-api/reset").raise_for_status()
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
     named = {"aws_access_key_id": "test", "aws_secret_access_key": "test", "region_name": "us-east-1"}
     s3, sqs = (boto3.client(name, endpoint_url=endpoint, **named) for name in ("s3", "sqs"))

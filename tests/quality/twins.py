@@ -143,7 +143,9 @@ def _encode(
     path: Path, frames: list[av.VideoFrame], stamps: list[int], tick: Fraction, codec: str, options: dict[str, str]
 ) -> None:
     with av.open(str(path), "w") as out:
-        stream = out.add_stream(codec, rate=25, options=dict(options))
+        # Elsewise libx264 gives other bytes at every call.
+        steady = {"x264-params": "cpu-independent=1"} if codec == "libx264" else {}
+        stream = out.add_stream(codec, rate=25, options=dict(options) | steady)
         stream.width, stream.height, stream.pix_fmt = frames[0].width, frames[0].height, frames[0].format.name
         context = stream.codec_context
         context.time_base = stream.time_base = tick
