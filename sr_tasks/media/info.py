@@ -87,7 +87,7 @@ CLEAN_LEVEL: Final = 1.0
 """Below it neither an eye nor a network that restores can make use of the difference."""
 
 UNCERTAIN_LEVEL: Final = 0.5
-TOLD_SHARE: Final = 0.7
+TOLD_SHARE: Final = 0.6
 
 DegradationKind = Literal["clean", "noise", "compression"]
 

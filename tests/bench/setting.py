@@ -61,7 +61,7 @@ class Bench:
     @classmethod
     def of(cls, clip: Path, scratch: Path, **changes: object) -> "Bench":
         settings = dataclasses.replace(Settings.from_env(), workdir=scratch / "workdir", **changes)  # type: ignore[arg-type]
-        spec = JobSpec(source=str(clip), output=str(scratch / "out.mp4"), overwrite=True)
+        spec = JobSpec(source=str(clip), output=str(scratch / "out.mp4"), overwrite=True, model="compact-x2")
         validate.run(spec, "bench", settings)
         plan.run("bench", settings)
         prepare_model.run("bench", settings)
