@@ -129,11 +129,12 @@ def test_a_retry_keeps_the_version_the_job_began_with(validated: Validated, sett
 
 
 def test_a_retry_of_a_changed_source_chooses_anew(validated: Validated, settings: Settings, tmp_path: Path) -> None:
-    source = make(tmp_path / "own.mp4", frames=4)
+    common: dict[str, Any] = {"width": 320, "height": 192, "options": {"crf": "10"}}
+    source = make(tmp_path / "own.mp4", frames=4, **common)
     spec = JobSpec(source=str(source), output=str(tmp_path / "own_x2.mp4"))
     assert validate.run(spec, "job", settings)["model"] == "clean@1"
     promote_new_clean(settings)
-    make(source, frames=5)
+    make(source, frames=5, **common)
     assert validate.run(spec, "job", settings)["model"] == "clean@2"
 
 
