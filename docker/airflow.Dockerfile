@@ -16,7 +16,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 # The ids are those of Airflow's own image, which its Helm chart counts on.
 RUN useradd --uid 50000 --gid 0 --create-home --home-dir /opt/airflow --shell /bin/bash airflow \
-    && install -d -o 50000 -g 0 -m 0770 /opt/airflow/logs /work /models
+    && install -d -o 50000 -g 0 -m 0770 /opt/airflow/logs /scratch /models
 COPY --from=packages /opt/venv /opt/venv
 COPY LICENSE airflow.cfg /opt/sr/
 # The chart's probes call /entrypoint too.

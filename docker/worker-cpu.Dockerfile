@@ -19,7 +19,7 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends git tini \
     && rm -rf /var/lib/apt/lists/*
 RUN useradd --uid 50000 --gid 0 --create-home --home-dir /opt/airflow --shell /bin/bash airflow \
-    && install -d -o 50000 -g 0 -m 0770 /opt/airflow/logs /work /models
+    && install -d -o 50000 -g 0 -m 0770 /opt/airflow/logs /scratch /models
 COPY --from=packages /opt/venv /opt/venv
 COPY LICENSE airflow.cfg /opt/sr/
 COPY --chmod=0755 docker/entrypoint.sh /entrypoint

@@ -1,31 +1,22 @@
 """The training run: recipe in, weights, log and ONNX file out; survives being killed. CPU, one process."""
 
-import csv
-import math
-import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Final
 
 import numpy as np
 import torch
 from loguru import logger
 
-from sr_tasks.errors import UsageError
+from sr_tasks.training.course import CHECKPOINT, LOG, PLOT, Course, cut_log, log_row, threads
 from sr_tasks.training.downscale import Codes, resample
 from sr_tasks.training.evaluate import luma_psnr
 from sr_tasks.training.export import export_onnx, read_convolutions
 from sr_tasks.training.network import LumaNet
 from sr_tasks.training.plot import write_plot
 from sr_tasks.training.pool import KINDS, Pool, draw_batch, load_or_draw_pool
-from sr_tasks.training.recipe import OptimisationRecipe, Recipe, load_recipe
-
-CHECKPOINT: Final = "checkpoint.pt"
-LOG: Final = "training.csv"
-PLOT: Final = "training.svg"
+from sr_tasks.training.recipe import Recipe, load_recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,47 +33,6 @@ class Progress:
     gain_blurred_db: float
     gain_degraded_db: float | None = None
     """On noisy and compressed versions, the level being told; only of a network with a level."""
-
-
-@dataclass(kw_only=True)
-class _Run:
-    """What a checkpoint holds, besides the recipe's fingerprint."""
-
-    net: LumaNet
-    average: LumaNet
-    optimiser: torch.optim.Adam
-    step: int = 0
-    seconds: float = 0.0
-    losses: list[float] = field(default_factory=list)
-    """Of the steps since the last measurement."""
-
-    def save(self, path: Path, fingerprint: str) -> None:
-        draft = path.with_name(f"{path.name}.{os.getpid()}.draft")
-        torch.save(
-            {
-                "fingerprint": fingerprint,
-                "net": self.net.state_dict(),
-                "average": self.average.state_dict(),
-                "optimiser": self.optimiser.state_dict(),
-                "step": self.step,
-                "seconds": self.seconds,
-                "losses": self.losses,
-            },
-            draft,
-        )
-        os.replace(draft, path)
-
-    def load(self, path: Path, fingerprint: str) -> None:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        if state["fingerprint"] != fingerprint:
-            raise UsageError(
-                f"{path} belongs to recipe {state['fingerprint']}, not {fingerprint}.",
-                hint="Train into another folder, or without --resume.",
-            )
-        self.net.load_state_dict(state["net"])
-        self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.step, self.seconds, self.losses = int(state["step"]), float(state["seconds"]), list(state["losses"])
 
 
 def run(
@@ -103,25 +53,14 @@ def run(
         state.load(checkpoint, recipe.fingerprint())
         logger.info("Going on from step {} of {}", state.step, recipe.optimisation.steps)
     pool = load_or_draw_pool(recipe, out_dir)
-    _cut_log(out_dir / LOG, state.step)
-    with _threads(recipe.optimisation.threads):
+    cut_log(out_dir / LOG, [column.name for column in fields(Progress)], state.step)
+    with threads(recipe.optimisation.threads):
         _train(state, recipe, pool, out_dir, report)
     write_plot(out_dir / LOG, out_dir / PLOT)
     return export_onnx(state.average, out_dir / f"{recipe.name}.onnx")
 
 
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _start(recipe: Recipe, folder: Path) -> _Run:
-    torch.manual_seed(recipe.seed)
+def _start(recipe: Recipe, folder: Path) -> Course[LumaNet]:
     shape = recipe.network
     start = read_convolutions(folder / recipe.start.file, recipe.start.sha256) if recipe.start else None
 
@@ -129,13 +68,12 @@ def _start(recipe: Recipe, folder: Path) -> _Run:
         has_level = recipe.degradation is not None
         return LumaNet(shape.channels, shape.layers, shape.width, scale=recipe.scale, has_level=has_level, start=start)
 
-    net, average = made(), made()
-    average.load_state_dict(net.state_dict())
-    optimiser = torch.optim.Adam(net.parameters(), recipe.optimisation.learning_rate, betas=(0.9, 0.99))
-    return _Run(net=net, average=average.requires_grad_(False), optimiser=optimiser)
+    return Course.begin(made, recipe.seed, recipe.optimisation.learning_rate)
 
 
-def _train(state: _Run, recipe: Recipe, pool: Pool, out_dir: Path, report: Callable[[Progress], None] | None) -> None:
+def _train(
+    state: Course[LumaNet], recipe: Recipe, pool: Pool, out_dir: Path, report: Callable[[Progress], None] | None
+) -> None:
     plan, started = recipe.optimisation, time.monotonic() - state.seconds
     while state.step < plan.last_step:
         state.losses.append(_one_step(state, recipe, pool))
@@ -144,7 +82,7 @@ def _train(state: _Run, recipe: Recipe, pool: Pool, out_dir: Path, report: Calla
         if state.step % plan.measure_every == 0 or is_last:
             progress = _measure(state, recipe, pool)
             state.losses.clear()
-            _write_rows(out_dir / LOG, "a", [asdict(progress)])
+            log_row(out_dir / LOG, asdict(progress))
             logger.info(
                 "Step {step} of {steps}: loss {loss:.5f}, gain {gain_bicubic_db:+.2f} dB bicubic, {gain_area_db:+.2f} "
                 "area, {gain_aliased_db:+.2f} aliased, {gain_degraded_db} degraded, {seconds:.0f} s",
@@ -156,35 +94,18 @@ def _train(state: _Run, recipe: Recipe, pool: Pool, out_dir: Path, report: Calla
             state.save(out_dir / CHECKPOINT, recipe.fingerprint())
 
 
-def learning_rate(plan: OptimisationRecipe, step: int) -> float:
-    """The rate of step `step`, counted from 0."""
-    progress = step / plan.steps
-    decay = plan.final_share + (1 - plan.final_share) * 0.5 * (1 + math.cos(math.pi * progress))
-    return plan.learning_rate * min(1.0, (step + 1) / plan.warm_up_steps) * decay
-
-
-def _one_step(state: _Run, recipe: Recipe, pool: Pool) -> float:
+def _one_step(state: Course[LumaNet], recipe: Recipe, pool: Pool) -> float:
     plan = recipe.optimisation
     batch = draw_batch(pool, recipe, state.step, state.net.margin)
     luma = torch.from_numpy(batch.luma).to(memory_format=torch.channels_last)
-    for group in state.optimiser.param_groups:
-        group["lr"] = learning_rate(plan, state.step)
     with torch.autocast("cpu", torch.bfloat16, enabled=plan.precision == "bf16"):
         answer = state.net.interior(luma, batch.level)
     error = answer - torch.from_numpy(batch.target)
     loss = torch.sqrt(error * error + plan.charbonnier_epsilon**2).mean()
-    state.optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    state.optimiser.step()
-    decay = min(plan.ema_decay, (state.step + 1) / (state.step + 10))
-    with torch.no_grad():
-        for average, current in zip(state.average.parameters(), state.net.parameters(), strict=True):
-            average.lerp_(current, 1 - decay)
-    state.step += 1
-    return loss.item()
+    return state.descend(plan, loss)
 
 
-def _measure(state: _Run, recipe: Recipe, pool: Pool) -> Progress:
+def _measure(state: Course[LumaNet], recipe: Recipe, pool: Pool) -> Progress:
     gains: dict[str, float] = {}
     for position, kind in enumerate(KINDS):
         differences = []
@@ -215,20 +136,3 @@ def _gain(net: LumaNet, small: Codes, truth: Codes, level: float) -> float:
     upscaled = answer[0, 0].double().numpy() * 255
     baseline = resample(small.astype(np.float64), *truth.shape)
     return luma_psnr(upscaled, truth, crop=net.scale) - luma_psnr(baseline, truth, crop=net.scale)
-
-
-def _cut_log(path: Path, step: int) -> None:
-    """Keep the rows up to `step`: later ones are measured again."""
-    rows: list[dict[str, str]] = []
-    if step and path.is_file():
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
-    _write_rows(path, "w", rows)
-
-
-def _write_rows(path: Path, mode: str, rows: list[dict[str, Any]]) -> None:
-    with path.open(mode, newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [column.name for column in fields(Progress)], lineterminator="\n")
-        if mode == "w":
-            writer.writeheader()
-        writer.writerows(rows)

@@ -83,7 +83,7 @@ def test_airflow_may_write_nowhere_but_where_it_has_to(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
-    assert {volume.split(":")[1] for volume in service["volumes"]} == {"/opt/airflow/logs", "/models", "/work"}
+    assert {volume.split(":")[1] for volume in service["volumes"]} == {"/opt/airflow/logs", "/models", "/scratch"}
 
 
 @each_service
@@ -159,8 +159,8 @@ def test_every_setting_is_one_that_the_code_reads() -> None:
         given = {variable: written(value) for variable, value in environment.items() if variable.startswith("SR_")}
         assert given.keys() <= known, f"{name}: {given.keys() - known}"
         settings = Settings.from_env(given)
-        assert settings.workdir == Path("/work")
-        assert settings.allowed_roots == (Path("/work"),)
+        assert settings.workdir == Path("/scratch")
+        assert settings.allowed_roots == (Path("/scratch"),)
         assert settings.allowed_buckets == ("videos", "enhanced")
 
 

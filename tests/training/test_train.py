@@ -13,10 +13,11 @@ import yaml
 
 from sr_tasks.errors import InputNotFound, UsageError
 from sr_tasks.training import train
+from sr_tasks.training.course import CHECKPOINT, LOG, PLOT, Course, learning_rate
 from sr_tasks.training.export import export_onnx
 from sr_tasks.training.network import LumaNet, receptive_field
 from sr_tasks.training.recipe import load_recipe
-from sr_tasks.training.train import CHECKPOINT, LOG, PLOT, Progress, learning_rate, run
+from sr_tasks.training.train import Progress, run
 
 STEPS = 30
 
@@ -83,7 +84,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(
 ) -> None:
     real_step = train._one_step
 
-    def fatal_step(state: train._Run, *rest: object) -> float:
+    def fatal_step(state: Course[LumaNet], *rest: object) -> float:
         if state.step == killed_at:
             raise KilledError
         return real_step(state, *rest)

@@ -9,9 +9,10 @@ import pytest
 
 from sr_tasks import __main__ as cli
 from sr_tasks.errors import InputNotFound, UsageError
+from sr_tasks.training.course import CHECKPOINT, LOG, PLOT
 from sr_tasks.training.style import train
 from sr_tasks.training.style.recipe import is_style_recipe, load_style_recipe
-from sr_tasks.training.style.train import CHECKPOINT, LOG, PLOT, run
+from sr_tasks.training.style.train import run
 from tests.training.style.style_recipes import STEPS, recipe_file, recipe_values
 
 
