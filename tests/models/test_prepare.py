@@ -267,7 +267,8 @@ def test_frames_of_the_job_are_not_decoded_for_other_precisions(tmp_path: Path) 
         yield
 
     entry, backend = network_entry(tmp_path), backend_for("onnxruntime")
-    prepare(entry, variant(), backend, "auto", tmp_path / "cache", width=64, height=48, frames=never())
+    found, _ = prepare(entry, variant(), backend, "auto", tmp_path / "cache", width=64, height=48, frames=never())
+    assert found.precision == "fp32"
 
 
 def test_int8_that_loses_too_much_gives_way_and_says_so(tmp_path: Path) -> None:
