@@ -1,5 +1,6 @@
 """The embedded Airflow for real: processes, jobs, refusals, cancelling, and what is left afterwards (nothing)."""
 
+import contextlib
 import json
 import shutil
 import signal
@@ -84,12 +85,11 @@ def test_secrets_are_made_once_and_readable_by_their_owner_alone(stack: Launcher
 
 
 def test_airflow_listens_on_loopback_alone(stack: Launcher) -> None:
-    listening = [
-        connection.laddr.ip
-        for process in stack.processes(stack.session())
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    ]
+    listening = []
+    for process in stack.processes(stack.session()):
+        with contextlib.suppress(psutil.NoSuchProcess):  # a child of a moment, gone since it was listed
+            opened = process.net_connections("inet")
+            listening += [one.laddr.ip for one in opened if one.status == psutil.CONN_LISTEN]
     assert listening
     assert set(listening) == {"127.0.0.1"}
 
