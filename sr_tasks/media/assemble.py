@@ -18,6 +18,7 @@ from loguru import logger
 from pydantic import BaseModel, ConfigDict
 
 from sr_tasks.errors import ContainerMismatch, IntegrityBroken
+from sr_tasks.media import languages
 from sr_tasks.media.encode import encode_error, read_packets
 from sr_tasks.media.info import VideoInfo
 from sr_tasks.media.scan import PtsHash
@@ -194,6 +195,8 @@ def _add_streams(
         else:
             stream = output.add_stream_from_template(original)
         stream.metadata.update({k: v for k, v in original.metadata.items() if k not in _OWN_TAGS})
+        if language := original.metadata.get("language"):
+            stream.metadata["language"] = languages.held(language, output.format.name)
         stream.disposition = original.disposition
         added[fate.source_index] = stream
     return added

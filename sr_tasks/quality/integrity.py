@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sr_tasks.media.assemble import StreamFate
 from sr_tasks.media.info import MediaInfo, VideoInfo
+from sr_tasks.quality import labels
 from sr_tasks.quality.records import DecodeFacts, Finding, IntegrityReport, Timing
 from sr_tasks.quality.streams import StreamPrint, fingerprints
 
@@ -46,6 +47,7 @@ def check(
     for fate, index in kept:
         findings += _kept(fate, before.get(fate.source_index), after.get(index), Fraction(timing.offset_s))
     findings += _tags(source_info.video, output_info.video)
+    findings += labels.check(source_info, output_info, fates)
     return IntegrityReport(ok=all(finding.ok for finding in findings), findings=tuple(findings))
 
 

@@ -23,13 +23,24 @@ def keep(packet: av.Packet) -> av.Packet | None:
     return packet
 
 
-def join(picture: Path, source: Path, output: Path, sound: Change = keep, video: Change = keep) -> Path:
+def labelled(stream: Any, original: Any) -> None:
+    """As an output should be."""
+    stream.metadata.update(original.metadata)
+    stream.disposition = original.disposition
+
+
+def join(
+    picture: Path, source: Path, output: Path, sound: Change = keep, video: Change = keep, label: Any = labelled
+) -> Path:
     """The twin's picture and the source's other streams in one file, packet by packet, each changed on its way."""
     with av.open(str(picture)) as left, av.open(str(source)) as right, av.open(str(output), "w") as out:
         added: dict[Any, Any] = {left.streams.video[0]: out.add_stream_from_template(left.streams.video[0])}
+        label(added[left.streams.video[0]], right.streams.video[0])
         others = [stream for stream in right.streams if stream.type in ("audio", "subtitle")]
         for stream in others:
             added[stream] = out.add_stream_from_template(stream)
+            label(added[stream], stream)
+        out.set_chapters(right.chapters())
         packets = [p for p in left.demux(video=0) if p.size]
         packets += [p for p in right.demux(others) if p.size] if others else []
         for packet in sorted(packets, key=lambda p: p.dts * p.time_base):
@@ -127,6 +138,53 @@ def test_everything_moved_together_is_allowed(source: Path, picture: Path, tmp_p
     assert broken(judged) == []
     stamps = next(f for f in judged.integrity.findings if f.check == "Time stamps")
     assert "start 100 ms later" in stamps.detail
+
+
+def test_a_language_that_got_lost_is_named(source: Path, picture: Path, tmp_path: Path) -> None:
+    judged = judge(source, join(picture, source, tmp_path / "out.mp4", label=lambda stream, original: None))
+    assert broken(judged) == ["Languages"]
+    assert "#1 deu became" in judged.why
+    assert judged.verdict.decision is Decision.FAILED
+
+
+def test_a_language_that_the_container_has_no_room_for_is_named_and_forgiven(
+    picture: Path, source: Path, tmp_path: Path
+) -> None:
+    def british(stream: Any, original: Any) -> None:
+        stream.metadata["language"] = "en-GB"
+
+    regional = join(picture, source, tmp_path / "source.mkv", label=british)
+    judged = judge(regional, join(write_twin(tmp_path / "twin.mp4", regional), regional, tmp_path / "out.mp4"))
+    assert broken(judged) == []
+    languages = next(f for f in judged.integrity.findings if f.check == "Languages")
+    assert "en-GB" in languages.detail
+
+
+def test_a_mark_that_got_lost_in_matroska_is_named(source: Path, picture: Path, tmp_path: Path) -> None:
+    def marked(stream: Any, original: Any) -> None:
+        labelled(stream, original)
+        stream.disposition = 64  # forced, not default
+
+    forced = join(picture, source, tmp_path / "source.mkv", label=marked)
+    twin = write_twin(tmp_path / "twin.mp4", forced)
+    assert broken(judge(forced, join(twin, forced, tmp_path / "same.mkv"))) == []
+
+    def unmarked(stream: Any, original: Any) -> None:
+        stream.metadata.update(original.metadata)
+        stream.disposition = 0
+
+    judged = judge(forced, join(twin, forced, tmp_path / "out.mkv", label=unmarked))
+    assert broken(judged) == ["Dispositions"]
+    assert "#1 lost 'forced'" in judged.why
+
+
+def test_lost_chapters_are_counted(tmp_path: Path) -> None:
+    clip = make(tmp_path / "clip.mkv", sound="flac", chapters=True, colorspace=6, color_primaries=6, color_trc=6)
+    twin = write_twin(tmp_path / "twin.mp4", clip)
+    judged = judge(clip, twin)
+    assert "Chapters" in broken(judged)
+    assert "0, source 2" in judged.why
+    assert broken(judge(clip, join(twin, clip, tmp_path / "out.mkv"))) == []
 
 
 def test_missing_sound_is_found(source: Path, picture: Path) -> None:
