@@ -11,9 +11,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from sr_tasks.config import Settings
-from sr_tasks.errors import InputNotFound, TargetExists, UriNotAllowed
+from sr_tasks.errors import InputChanged, InputNotFound, TargetExists, UriNotAllowed
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.steps import pipeline
+from sr_tasks.steps import gate, pipeline
 from sr_tasks.telemetry.progress import Observers
 from tests.clips import Clip, make
 from tests.steps.conftest import Enhance
@@ -69,3 +69,40 @@ def test_what_cannot_be_used_in_a_bucket_is_refused(store: tuple[Any, Settings],
     with pytest.raises(UriNotAllowed):
         run("s3://elsewhere/clip.mp4", "", settings)
     assert client.get_object(Bucket="archive", Key="clip_x2.mp4")["Body"].read() == b"precious"
+
+
+@pytest.mark.parametrize("overwrite", [True, False])
+def test_an_overtaken_version_never_replaces_the_output_of_the_newer_one(
+    store: tuple[Any, Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool
+) -> None:
+    """The source is replaced, and the newer version's job delivers, while the older version's is being judged."""
+    client, settings = store
+    older, newer = make(tmp_path / "older.mp4", frames=4), make(tmp_path / "newer.mp4", frames=6)
+    client.upload_file(str(older), "archive", "in/clip.mp4")
+    judge = gate.run
+
+    def overtaken(job_id: str, settings: Settings) -> dict[str, Any]:
+        client.upload_file(str(newer), "archive", "in/clip.mp4")
+        client.put_object(Bucket="archive", Key="out/clip.mp4", Body=b"of the newer version")
+        return judge(job_id, settings)
+
+    monkeypatch.setattr(gate, "run", overtaken)
+    with pytest.raises(InputChanged if overwrite else TargetExists):
+        run("s3://archive/in/clip.mp4", "s3://archive/out/clip.mp4", settings, overwrite=overwrite)
+    assert client.get_object(Bucket="archive", Key="out/clip.mp4")["Body"].read() == b"of the newer version"
+
+
+def test_a_source_that_was_taken_away_meanwhile_is_delivered_all_the_same(
+    store: tuple[Any, Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, settings = store
+    client.upload_file(str(make(tmp_path / "clip.mp4", frames=4)), "archive", "in/clip.mp4")
+    judge = gate.run
+
+    def without_source(job_id: str, settings: Settings) -> dict[str, Any]:
+        client.delete_object(Bucket="archive", Key="in/clip.mp4")
+        return judge(job_id, settings)
+
+    monkeypatch.setattr(gate, "run", without_source)
+    run("s3://archive/in/clip.mp4", "s3://archive/out/clip.mp4", settings, overwrite=True)
+    assert client.head_object(Bucket="archive", Key="out/clip.mp4")["ContentLength"] > 0
