@@ -12,9 +12,15 @@ override export ARGS := $(value ARGS)
 override export CLIP := $(value CLIP)
 
 PYTHON := .venv/bin/python
+# A download may break off in the middle, which pip itself does not try again; what it has by then, it does not fetch twice.
+INSTALL = for try in 1 2 3; do \
+		if $(PYTHON) -m pip install --quiet --disable-pip-version-check --retries 10 --timeout 60 -r $(1); then break; fi; \
+		if [ $$try = 3 ]; then exit 1; fi; \
+		echo "Not everything was installed: trying again" >&2; sleep 5; \
+	done
 EMBEDDED := PYTHONPATH=.:plugins $(PYTHON) -m sr_airflow.embedded
 
-.PHONY: help setup enhance up down status test check bench gpu-check clean
+.PHONY: help setup enhance up down status test check bench drill gpu-check clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +52,9 @@ check: .venv/.dev ## Format, lint, types, import walls, spelling
 bench: .venv/.dev ## Measure speed, memory and quality against the figures to reach (CLIP=own.mp4)
 	@eval "exec $(PYTHON) -m tests.bench $$ARGS"
 
+drill: .venv/.dev ## Raise every alert by its fault on a real Airflow, and do what its runbook says (ARGS="SrDiskLow" for some)
+	@eval "exec env PYTHONPATH=.:plugins $(PYTHON) -m tests.monitoring.drill $$ARGS"
+
 gpu-check: .venv/.runtime ## On a machine with an NVIDIA GPU, prove the CUDA and TensorRT providers (MODEL=compact-x2)
 	@exec env PYTHONPATH=. $(PYTHON) -m sr_tasks.inference.gpu_check $(if $(MODEL),"$$MODEL")
 
@@ -61,10 +70,12 @@ clean: ## Stop Airflow and remove everything that was made, but out/
 	if [ -z "$${found-}" ]; then \
 		echo "Python 3.11, 3.12 or 3.13 is needed, and none of python3.11, python3.12, python3.13, python3 is one." >&2; exit 1; \
 	fi; \
-	[ -x $(PYTHON) ] || { echo "Setting up .venv with $$found (once, some minutes)"; "$$found" -m venv .venv; }; \
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements.txt; \
+	$(PYTHON) -m pip --version >/dev/null 2>&1 || { \
+		echo "Setting up .venv with $$found (once, some minutes)"; "$$found" -m venv --clear .venv; \
+	}; \
+	$(call INSTALL,requirements.txt); \
 	touch $@
 
 .venv/.dev: requirements-dev.txt .venv/.runtime
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(call INSTALL,requirements-dev.txt)
 	@touch $@

@@ -1,4 +1,4 @@
-"""What all tests share: a state of their own, and where a skip is forbidden, it fails the run."""
+"""What all tests share: a state of their own, the same examples in every run, and skips that may be forbidden."""
 
 import os
 import tempfile
@@ -6,10 +6,18 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 _STATE = tempfile.TemporaryDirectory(prefix="sr-state-")
 os.environ.setdefault("SR_STATE_DIR", _STATE.name)
 """What commands started by tests tell of models must not be kept where a deployment keeps it."""
+
+for _profile, _is_same in (("suite", True), ("search", False)):
+    settings.register_profile(
+        _profile, derandomize=_is_same, deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+    )
+settings.load_profile("suite")
+"""`pytest --hypothesis-profile=search` looks for new examples. How long one takes is no property of the code."""
 
 
 @pytest.hookimpl(hookwrapper=True)

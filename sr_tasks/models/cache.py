@@ -1,6 +1,8 @@
 """The cache of prepared models: one folder per key, complete when its marker is there. Builds and runs nothing."""
 
+import contextlib
 import fcntl
+import math
 import os
 import re
 import shutil
@@ -14,7 +16,7 @@ from loguru import logger
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from sr_tasks.models.prepared import PreparedModel
-from sr_tasks.storage.atomic import is_stale, replacing, write_text
+from sr_tasks.storage.atomic import everything_in, is_stale, replacing, write_text
 from sr_tasks.storage.failures import writing
 from sr_tasks.storage.hashing import sha256_file
 
@@ -113,7 +115,7 @@ class ModelCache:
         with writing(self.folder):
             self._sweep()
             entries = sorted((_last_use(path), path) for path in self.folder.iterdir() if _KEY.fullmatch(path.name))
-            sizes = {path: sum(file.stat().st_size for file in _files(path)) for _, path in entries}
+            sizes = {path: _size(path) for _, path in entries}
             total, now, removed = sum(sizes.values()), time.time(), []
             for used, path in entries:
                 if now - used <= IN_USE_S or (now - used <= max_age_days * 86400 and total <= max_bytes):
@@ -134,6 +136,9 @@ class ModelCache:
             return False
         try:
             trash = self.folder / f"{_TRASH}.{entry.name}"
+            shutil.rmtree(trash, ignore_errors=True)  # of an eviction that was killed
+            if not entry.is_dir():  # another process was faster
+                return False
             os.rename(entry, trash)
             if time.time() - _last_use(trash) <= IN_USE_S:
                 os.rename(trash, entry)
@@ -146,8 +151,13 @@ class ModelCache:
     def _sweep(self) -> None:
         """Remove what evictions and downloads left that were killed."""
         for path in self.folder.iterdir():
-            if path.name.startswith((_TRASH, FETCHING)) and is_stale(path):
+            if path.name.startswith(FETCHING) and is_stale(path):
                 shutil.rmtree(path, ignore_errors=True)
+            elif path.name.startswith(_TRASH) and is_stale(path):
+                key = path.name.removeprefix(f"{_TRASH}.")
+                if (handle := self._lock(key)) is not None:  # else it is being evicted just now
+                    shutil.rmtree(path, ignore_errors=True)
+                    self._unlock(key, handle)
 
     def _lock(self, key: str) -> int | None:
         """A handle on the lock of an entry, or None if another has it."""
@@ -187,15 +197,24 @@ def note_use(prepared: PreparedModel) -> None:
 
 def _files(entry: Path) -> list[Path]:
     """What belongs to an entry: neither the marker nor unfinished files and folders."""
-    found = (path for path in sorted(entry.rglob("*")) if path.is_file() and path.name != MARKER)
+    found = (path for path in sorted(everything_in(entry)) if path.is_file() and path.name != MARKER)
     return [path for path in found if not any(part.startswith(".") for part in path.relative_to(entry).parts)]
 
 
+def _size(entry: Path) -> int:
+    total = 0
+    for file in _files(entry):
+        with contextlib.suppress(FileNotFoundError):  # being built or evicted by another process
+            total += file.stat().st_size
+    return total
+
+
 def _last_use(entry: Path) -> float:
-    try:
-        return (entry / MARKER).stat().st_mtime
-    except FileNotFoundError:
-        return entry.stat().st_mtime
+    """When it was used last, or begun if it is not finished; infinite for one that is gone."""
+    for path in (entry / MARKER, entry):
+        with contextlib.suppress(FileNotFoundError):
+            return path.stat().st_mtime
+    return math.inf
 
 
 def _at(prepared: PreparedModel, path: Path) -> PreparedModel:

@@ -19,7 +19,7 @@ from loguru import logger
 from sr_tasks.config import Settings
 from sr_tasks.errors import SrError
 from sr_tasks.storage import failures, uris
-from sr_tasks.storage.atomic import newest_write
+from sr_tasks.storage.atomic import everything_in, newest_write
 from sr_tasks.storage.uris import S3Object
 from sr_tasks.storage.workdir import ChunkStore
 
@@ -105,7 +105,7 @@ def _leftover(kind: str, path: Path, users: frozenset[str] = frozenset()) -> Lef
 
 def _size(path: Path) -> int:
     total = 0
-    for file in (path, *path.rglob("*")):
+    for file in (path, *everything_in(path)):
         with contextlib.suppress(FileNotFoundError):  # somebody removed it meanwhile
             facts = file.lstat()
             total += facts.st_size if not file.is_dir() else 0

@@ -62,10 +62,17 @@ def is_stale(path: Path, older_than_s: float = STALE_AFTER_S) -> bool:
         return False
 
 
+def everything_in(folder: Path) -> Iterator[Path]:
+    """Every file and folder in it, at any depth. Others may remove some meanwhile, folders too; none is there twice."""
+    for parent, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            yield Path(parent, name)
+
+
 def newest_write(folder: Path) -> float:
     """When anything in the folder, at any depth, was last written, as seconds since 1970; 0 if it is gone."""
     newest = 0.0
-    for path in (folder, *folder.rglob("*")):
+    for path in (folder, *everything_in(folder)):
         with contextlib.suppress(FileNotFoundError):  # somebody removed it meanwhile
             newest = max(newest, path.lstat().st_mtime)
     return newest

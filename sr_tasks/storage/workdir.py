@@ -111,9 +111,14 @@ class ChunkStore:
 
     def users(self) -> frozenset[str]:
         """Ids of the jobs that are registered."""
-        if not self._users.is_dir():
-            return frozenset()
-        return frozenset(path.read_text(encoding="utf-8") for path in self._users.iterdir() if path.name[0] != ".")
+        found = set()
+        with contextlib.suppress(FileNotFoundError):  # there is no store, or not any more
+            for path in self._users.iterdir():
+                if path.name.startswith("."):
+                    continue
+                with contextlib.suppress(FileNotFoundError):  # released meanwhile
+                    found.add(path.read_text(encoding="utf-8"))
+        return frozenset(found)
 
     def discard(self, users: frozenset[str], *, older_than_s: float) -> bool:
         """Remove all chunks, unless other jobs than these have registered or something was written meanwhile."""

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from sr_tasks.config import Settings
+from sr_tasks.models import cache
 from sr_tasks.models.cache import ModelCache
 from sr_tasks.models.prepare import prepare
 from sr_tasks.models.prepared import PreparedModel
 from tests.models.sample_models import random_network, variant, write_model
+from tests.object_store import serving
 
 DAY_S = 86400.0
 
@@ -80,6 +81,39 @@ def test_unfinished_entries_of_the_dead_go_as_well(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_of_many_that_evict_at_once_each_entry_is_removed_by_one(tmp_path: Path) -> None:
+    keys = [entry_of(tmp_path, number, unused_days=50) for number in range(40)]
+    removed: list[str] = []
+
+    def evict() -> None:
+        removed.extend(ModelCache(tmp_path).evict(max_bytes=0, max_age_days=1))
+
+    threads = [threading.Thread(target=evict) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(removed) == keys
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_vanishes_while_sizes_are_added_up_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process finishes a file of its entry, or evicts one, between a listing and a look."""
+    entry_of(tmp_path, 1, unused_days=4, size=0)
+    entry_of(tmp_path, 2, unused_days=3, size=0)
+    listed = cache._files
+    monkeypatch.setattr(cache, "_files", lambda entry: [*listed(entry), entry / "renamed meanwhile"])
+    assert ModelCache(tmp_path).evict(max_bytes=1000, max_age_days=90) == ()
+
+
+def test_what_a_killed_eviction_left_does_not_stop_the_next(tmp_path: Path) -> None:
+    key = entry_of(tmp_path, 1, unused_days=50)
+    (tmp_path / f".evicted.{key}").mkdir()
+    (tmp_path / f".evicted.{key}" / "half").touch()
+    assert ModelCache(tmp_path).evict(max_bytes=0, max_age_days=1) == (key,)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_locks_leave_nothing_behind_and_keep_others_out_all_the_same(tmp_path: Path) -> None:
     inside, most = [], []
 
@@ -135,14 +169,11 @@ def shared(
     if request.param == "folder":
         yield Settings(store_uri=str(tmp_path / "store")), tmp_path / "store"
         return
-    server = ThreadedMotoServer(port=0)
-    server.start()
-    host, port = server.get_host_and_port()
     for name, value in (("ACCESS_KEY_ID", "test"), ("SECRET_ACCESS_KEY", "test"), ("DEFAULT_REGION", "us-east-1")):
         monkeypatch.setenv(f"AWS_{name}", value)
-    boto3.client("s3", endpoint_url=f"http://{host}:{port}").create_bucket(Bucket="models")
-    yield Settings(store_uri="s3://models/prepared", s3_endpoint_url=f"http://{host}:{port}"), None
-    server.stop()
+    with serving() as address:
+        boto3.client("s3", endpoint_url=address).create_bucket(Bucket="models")
+        yield Settings(store_uri="s3://models/prepared", s3_endpoint_url=address), None
 
 
 def ready(tmp_path: Path, machine: str, settings: Settings) -> tuple[PreparedModel, bool]:

@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -173,7 +174,8 @@ def test_killed_while_it_is_added_a_version_is_not_there_and_can_be_added_again(
     killed = child(prepare, body, tmp_path / "models", card_path, tmp_path / "brought.onnx")
     killed.wait_ready()
     killed.go()
-    killed.process.wait(timeout=60)
+    killed.process.wait(timeout=300)
+    assert killed.process.returncode == -signal.SIGKILL
     assert registry.versions("alpha") == ("1",)
     assert registry.get("alpha").label == "alpha@1"
     registry.add(card_of(tmp_path, "2"), files_of(tmp_path))

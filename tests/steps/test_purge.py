@@ -10,13 +10,13 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from sr_tasks import __main__ as cli
 from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.steps import purge
 from sr_tasks.storage.workdir import ChunkStore
+from tests.object_store import serving
 
 DAY_S = 86400.0
 FINGERPRINT = "0123456789abcdef"
@@ -52,11 +52,8 @@ def job(settings: Settings) -> Callable[..., Path]:
 def s3_endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     for name, value in (("ACCESS_KEY_ID", "test"), ("SECRET_ACCESS_KEY", "test"), ("DEFAULT_REGION", "us-east-1")):
         monkeypatch.setenv(f"AWS_{name}", value)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with serving() as address:
+        yield address
 
 
 @pytest.fixture

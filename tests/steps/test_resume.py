@@ -40,13 +40,16 @@ def undisturbed(source: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes
 def test_killed_at_any_moment_and_run_again_gives_the_same_bytes(
     moment: int, source: Path, undisturbed: bytes, tmp_path: Path
 ) -> None:
-    rng = random.Random(moment)
+    """The moments are spread over the work, however fast it goes: so many chunks are done, and a little more."""
     process = start(source, tmp_path)
     wait_for(lambda: list(tmp_path.glob("workdir/chunks/*/users/*")), process)
-    time.sleep(rng.uniform(0.0, 2.0))
+    while process.poll() is None and len(done(tmp_path)) < moment and not (tmp_path / "out.mp4").exists():
+        time.sleep(0.002)
+    time.sleep(random.Random(moment).uniform(0.0, 0.1))
     process.send_signal(signal.SIGKILL)
     process.wait()
-    finished = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("workdir/chunks/*/0*.json")}
+    finished = done(tmp_path)
+    assert process.returncode == -signal.SIGKILL or moment > 3, "it was to be killed in the middle of its work"
     if (tmp_path / "out.mp4").exists():
         assert (tmp_path / "out.mp4").read_bytes() == undisturbed
         if not list(tmp_path.glob("workdir/jobs/*/output.json")):
@@ -77,12 +80,12 @@ def test_killed_between_delivery_and_report_it_goes_on_and_reports(settings: Set
 
 def test_sigterm_keeps_finished_chunks_and_leaves_no_output(source: Path, tmp_path: Path) -> None:
     process = start(source, tmp_path)
-    wait_for(lambda: list(tmp_path.glob("workdir/chunks/*/0*.json")), process)
+    wait_for(lambda: done(tmp_path), process)
     process.terminate()
-    text, _ = process.communicate(timeout=60)
+    text, _ = process.communicate(timeout=300)
     answer = json.loads(text.strip().splitlines()[-1])
     assert (process.returncode, answer["error"]["code"]) == (5, "JOB_CANCELLED")
-    assert list(tmp_path.glob("workdir/chunks/*/0*.json"))
+    assert done(tmp_path)
     assert not (tmp_path / "out.mp4").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["workdir"]
 
@@ -90,7 +93,7 @@ def test_sigterm_keeps_finished_chunks_and_leaves_no_output(source: Path, tmp_pa
 @pytest.mark.parametrize("change", [["--crf", "25"], ["--model", "bicubic"], ["--scale", "4"]])
 def test_a_change_of_settings_computes_anew(change: list[str], source: Path, tmp_path: Path) -> None:
     process = start(source, tmp_path)
-    wait_for(lambda: list(tmp_path.glob("workdir/chunks/*/0*.json")), process)
+    wait_for(lambda: done(tmp_path), process)
     process.kill()
     process.wait()
     result = finish(start(source, tmp_path, *change))
@@ -99,7 +102,7 @@ def test_a_change_of_settings_computes_anew(change: list[str], source: Path, tmp
 
 def test_two_processes_at_the_same_job_do_no_harm(source: Path, undisturbed: bytes, tmp_path: Path) -> None:
     processes = [start(source, tmp_path) for _ in range(2)]
-    answers = [json.loads(p.communicate(timeout=120)[0].strip().splitlines()[-1]) for p in processes]
+    answers = [json.loads(p.communicate(timeout=300)[0].strip().splitlines()[-1]) for p in processes]
     assert sorted(answer["status"] for answer in answers) == ["COMPLETED", "FAILED"]
     assert next(a["error"]["code"] for a in answers if a["status"] == "FAILED") in ("JOB_RUNNING", "TARGET_EXISTS")
     assert (tmp_path / "out.mp4").read_bytes() == undisturbed
@@ -122,16 +125,21 @@ def start(source: Path, folder: Path, *options: str) -> "subprocess.Popen[str]":
     )
 
 
+def done(folder: Path) -> list[Path]:
+    """The markers of the chunks that are there."""
+    return list(folder.glob("workdir/chunks/*/0*.json"))
+
+
 def finish(process: "subprocess.Popen[str]") -> dict[str, Any]:
-    text, _ = process.communicate(timeout=300)
+    text, _ = process.communicate(timeout=600)
     answer: dict[str, Any] = json.loads(text.strip().splitlines()[-1])
     assert process.returncode == 0, answer
     return answer
 
 
 def wait_for(condition: Any, process: "subprocess.Popen[str]") -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not condition():
         assert process.poll() is None, "the job ended before it could be disturbed"
         assert time.monotonic() < deadline
-        time.sleep(0.02)
+        time.sleep(0.002)

@@ -8,7 +8,6 @@ from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import InputChanged, InputNotFound, TargetExists, UriNotAllowed
@@ -16,21 +15,18 @@ from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.steps import gate, pipeline
 from sr_tasks.telemetry.progress import Observers
 from tests.clips import Clip, make
+from tests.object_store import serving
 from tests.steps.conftest import Enhance
 
 
 @pytest.fixture
 def store(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, Settings]]:
-    server = ThreadedMotoServer(port=0)
-    server.start()
-    host, port = server.get_host_and_port()
     for name, value in (("ACCESS_KEY_ID", "test"), ("SECRET_ACCESS_KEY", "test"), ("DEFAULT_REGION", "us-east-1")):
         monkeypatch.setenv(f"AWS_{name}", value)
-    endpoint = f"http://{host}:{port}"
-    client = boto3.client("s3", endpoint_url=endpoint)
-    client.create_bucket(Bucket="archive")
-    yield client, dataclasses.replace(settings, s3_endpoint_url=endpoint, allowed_buckets=("archive",))
-    server.stop()
+    with serving() as endpoint:
+        client = boto3.client("s3", endpoint_url=endpoint)
+        client.create_bucket(Bucket="archive")
+        yield client, dataclasses.replace(settings, s3_endpoint_url=endpoint, allowed_buckets=("archive",))
 
 
 def run(source: str, output: str, settings: Settings, **more: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from tests.steps.conftest import Enhance
 def test_a_job_sends_its_metrics(settings: Settings, tmp_path: Path) -> None:
     receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     receiver.bind(("127.0.0.1", 0))
-    receiver.settimeout(2)
+    receiver.settimeout(120)
     metered = dataclasses.replace(settings, statsd_host="127.0.0.1", statsd_port=receiver.getsockname()[1])
     metered = dataclasses.replace(metered, device_hour_cost=2.5)
     source = make(tmp_path / "clip.mp4", frames=12)
@@ -47,7 +47,7 @@ def test_a_job_sends_its_metrics(settings: Settings, tmp_path: Path) -> None:
 def test_a_job_that_fails_sends_the_code_of_its_error_once(settings: Settings, tmp_path: Path) -> None:
     receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     receiver.bind(("127.0.0.1", 0))
-    receiver.settimeout(2)
+    receiver.settimeout(120)
     metered = dataclasses.replace(settings, statsd_host="127.0.0.1", statsd_port=receiver.getsockname()[1])
     with pytest.raises(InputNotFound):
         pipeline.run(JobSpec(source=str(tmp_path / "gone.mp4"), model="bicubic"), "job", metered, Observers())

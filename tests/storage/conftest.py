@@ -34,9 +34,14 @@ class Child:
 
     def answer(self) -> str:
         """What `body` printed, once the child has ended."""
-        out, _ = self.process.communicate(timeout=60)
+        out, _ = self.process.communicate(timeout=300)
         assert self.process.returncode == 0
         return out.strip()
+
+    def wait_until(self, holds: Callable[[], object]) -> None:
+        """Look as often as can be whether it holds, while the child goes on."""
+        while not holds():
+            assert self.process.poll() is None, "the child ended before it could be disturbed"
 
     def kill(self) -> None:
         self.process.kill()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sr_tasks.storage.atomic import partial_name, replacing, sweep_partials, write_text
+from sr_tasks.storage.atomic import newest_write, partial_name, replacing, sweep_partials, write_text
 
 
 def test_a_failed_attempt_leaves_the_old_content_and_no_trace(tmp_path: Path) -> None:
@@ -47,3 +47,21 @@ def test_only_stale_attempts_at_the_same_target_are_swept(tmp_path: Path) -> Non
     assert sweep_partials(target) == [stale]
     assert not stale.exists()
     assert all(path.exists() for path in (live, target, *others))
+
+
+def test_a_folder_that_vanishes_while_it_is_looked_through_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, doomed = tmp_path / "folder", tmp_path / "folder" / "doomed"
+    doomed.mkdir(parents=True)
+    (doomed / "newest").touch()
+    os.utime(doomed / "newest", (2**32, 2**32))
+    look = os.scandir
+
+    def scandir(path: Path) -> object:
+        if Path(path) == doomed:
+            doomed.rename(tmp_path / "gone")
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert newest_write(folder) == folder.stat().st_mtime

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import math
 import os
 import random
 import resource
@@ -311,19 +312,34 @@ def test_a_delivery_killed_at_any_moment_is_whole_or_absent(
     made, target = tmp_path / "made.mp4", tmp_path / "out" / "out.mp4"
     made.write_bytes(random.Random(2).randbytes(24 << 20))
     whole = hashlib.sha256(made.read_bytes()).hexdigest()
-    chance = random.Random(3)
+    left = []
     body = "deliver(made, target, settings, overwrite=bool(args[2]))\nsys.stdin.readline()"
-    for _ in range(5):
+    for part in (0.0, 0.0, 0.5, 1.0, math.inf):
+
+        def has_come_so_far(part: float = part) -> bool:
+            attempts = target.parent.glob(".*partial*")
+            return target.exists() or any(size(path) >= part * made.stat().st_size for path in attempts)
+
         victim = child(PREPARE, body, made, target, "yes" if overwrite else "")
         victim.wait_ready()
         victim.go()
-        time.sleep(chance.uniform(0.0, 0.12))
+        victim.wait_until(has_come_so_far)
         victim.kill()
+        left.append(not target.exists())
         if target.exists():
             assert hashlib.sha256(target.read_bytes()).hexdigest() == whole
         deliver(made, LocalFile(target), SETTINGS, overwrite=overwrite)
         assert hashlib.sha256(target.read_bytes()).hexdigest() == whole
         target.unlink()
+    assert any(left), "none was killed in the middle of a delivery"
+
+
+def size(path: Path) -> int:
+    """In bytes; -1 if it is gone."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return -1
 
 
 def test_every_refusal_has_a_hint(made: Path, tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ PIECES = st.lists(
 
 
 @given(pieces=PIECES, joint=st.sampled_from(["/", ""]), lead=st.sampled_from(["", "/", "file://", "file:///", "IN/"]))
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_nothing_escapes_the_allowed_folder(
     tmp_path_factory: pytest.TempPathFactory, pieces: list[str], joint: str, lead: str
 ) -> None:

@@ -93,6 +93,23 @@ def test_chunks_can_be_kept_for_a_later_job(store: ChunkStore) -> None:
     assert not store.path.exists()
 
 
+def test_a_job_that_is_released_while_users_are_listed_is_none_of_them(
+    store: ChunkStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.register("job-2")
+    read = Path.read_text
+
+    def released_first(path: Path, **named: Any) -> str:
+        if read(path, **named) == "job-1":
+            store.release("job-1")
+        return read(path, **named)
+
+    monkeypatch.setattr(Path, "read_text", released_first)
+    assert store.users() == {"job-2"}
+    store.release("job-2")
+    assert store.users() == frozenset()
+
+
 def test_an_attempt_that_outlives_its_job_is_told_so(store: ChunkStore) -> None:
     partial = store.partial(0)
     partial.write_bytes(b"late")
@@ -171,18 +188,25 @@ def test_a_process_killed_at_any_moment_leaves_a_whole_chunk_or_none(tmp_path: P
     forever = "while True:\n    store.marker_path(0).unlink(missing_ok=True)\n" + "".join(
         f"    {line}\n" for line in WRITE.strip().splitlines()
     )
-    for turn in range(6):
+    left: list[bool] = []
+    for turn in range(60):
+        if turn >= 6 and any(left):
+            break
         store = ChunkStore(tmp_path, f"{turn:016d}")
         store.register("job")
         victim = child(PREPARE, forever, tmp_path, store.fingerprint, "abc")
         victim.wait_ready()
         victim.go()
-        time.sleep(chance.uniform(0.0, 0.06))
+        # Half of them once an attempt has begun, the others once one was committed, each a moment later.
+        victim.wait_until(lambda: any(store.path.glob("*partial*" if turn % 2 else "*.json")))  # noqa: B023
+        time.sleep(chance.uniform(0.0, 0.01))
         victim.kill()
+        left.append(any(store.path.glob("*partial*")))
         if store.committed(0) is not None:
             assert hashlib.sha256(store.chunk_path(0).read_bytes()).hexdigest() == whole
         assert commit(store, 0, b"abc" * 500_000)["size_bytes"] == 1_500_000
         assert hashlib.sha256(store.chunk_path(0).read_bytes()).hexdigest() == whole
+    assert any(left), "none was killed in the middle of an attempt"
 
 
 def test_jobs_that_come_and_go_at_once_never_lose_a_chunk_in_use(tmp_path: Path, child: Callable[..., Any]) -> None:

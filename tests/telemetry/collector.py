@@ -2,7 +2,6 @@
 
 import http.server
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,13 +10,25 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 
 class Collector(http.server.ThreadingHTTPServer):
-    """Keeps every span that is posted to /v1/traces; `answer` is its status, `slow_s` how long it takes."""
+    """Keeps every span that is posted to /v1/traces; `answer` is its status, unless it hangs."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.spans: list[Span] = []
         self.services: set[str] = set()
-        self.calls, self.answer, self.slow_s = 0, 200, 0.0
+        self.calls, self.answer = 0, 200
+        self._answers = threading.Event()
+        self._answers.set()
+
+    def hang(self) -> None:
+        """Take calls and answer none of them until the end."""
+        self._answers.clear()
+
+    def go_on(self) -> None:
+        self._answers.set()
+
+    def wait(self) -> None:
+        self._answers.wait()
 
     @property
     def url(self) -> str:
@@ -30,7 +41,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.calls += 1
-        time.sleep(self.server.slow_s)
+        self.server.wait()
         if self.path == "/v1/traces" and self.headers["Content-Type"] == "application/x-protobuf":
             for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
                 self.server.services |= {
@@ -50,6 +61,7 @@ def collecting() -> Iterator[Collector]:
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield server
+    server.go_on()
     server.shutdown()
     thread.join()
     server.server_close()

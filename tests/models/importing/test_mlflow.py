@@ -1,9 +1,9 @@
 """Models from MLflow's registry: from a real server, and from servers that answer what they should not."""
 
+import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -33,6 +33,7 @@ from sr_tasks.models.importing.add import add_model
 from sr_tasks.models.importing.request import AddRequest
 from sr_tasks.models.registry import ModelEntry, Registry
 from tests.models.importing.brought import convolutional, picture, run, settings_of
+from tests.ports import free_port
 
 MLFLOW = "mlflow==3.17.2"
 API = "/api/2.0/mlflow"
@@ -181,9 +182,7 @@ def real_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             pytest.skip(f"MLflow cannot be installed here: {installed.stderr[-300:]}")
         done.touch()
     store = tmp_path_factory.mktemp("mlflow")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [
         str(home / "bin" / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1",
         "--backend-store-uri", f"sqlite:///{store}/mlflow.db", "--artifacts-destination", str(store / "artifacts"),
@@ -196,14 +195,16 @@ def real_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         _wait_for(address, server)
         yield address
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(30)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
 
 
 def _wait_for(address: str, server: "subprocess.Popen[bytes]") -> None:
-    for _ in range(480):
+    end = time.monotonic() + 300
+    while time.monotonic() < end:
         try:
-            if httpx.get(f"{address}/health").status_code == 200:
+            if httpx.get(f"{address}/health", timeout=30).status_code == 200:
                 return
         except httpx.TransportError:
             pass  # not up yet
@@ -214,6 +215,7 @@ def _wait_for(address: str, server: "subprocess.Popen[bytes]") -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # the first time, the server is installed
 @pytest.mark.parametrize("is_logged_model", [False, True])
 def test_a_version_of_a_real_server_is_added(real_server: str, tmp_path: Path, is_logged_model: bool) -> None:
     data = convolutional().SerializeToString()
