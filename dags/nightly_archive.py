@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, chain, dag, task
+from sr_airflow.alerts.dags import dag_failed, dag_recovered
 from sr_airflow.job import RETRIES, running_step
 
 from sr_tasks.arrivals import rules
@@ -57,6 +58,8 @@ def report() -> dict[str, Any]:
     tags=["super-resolution", "arrivals"],
     max_active_runs=1,
     default_args={"owner": "sr", **RETRIES},
+    on_failure_callback=dag_failed,
+    on_success_callback=dag_recovered,
 )
 def nightly_archive() -> None:
     chosen = choose()

@@ -7,6 +7,7 @@ job; what is no job goes to the dead-letter queue with the reason. Idle unless S
 from typing import Any
 
 from airflow.sdk import Asset, AssetWatcher, dag, task
+from sr_airflow.alerts.dags import dag_failed, dag_recovered
 from sr_airflow.arrivals.events import payloads
 from sr_airflow.arrivals.messages import MessagesTrigger
 from sr_airflow.job import RETRIES, running_step
@@ -18,12 +19,15 @@ messages = Asset("sr-messages", watchers=[AssetWatcher(name="rabbitmq", trigger=
 
 @task
 def accept() -> dict[str, Any]:
-    with running_step():
+    with running_step() as step:
+        from sr_airflow.alerts.dags import refused
         from sr_airflow.arrivals.inbox import AirflowInbox
 
         from sr_tasks.arrivals import taking
 
-        return taking.take_jobs(payloads("jobs"), AirflowInbox()).summary()
+        taken = taking.take_jobs(payloads("jobs"), AirflowInbox(), step.settings).summary()
+        refused("on_message", taken["refused"])
+        return taken
 
 
 @dag(
@@ -32,6 +36,8 @@ def accept() -> dict[str, Any]:
     tags=["super-resolution", "arrivals"],
     max_active_runs=1,
     default_args={"owner": "sr", **RETRIES},
+    on_failure_callback=dag_failed,
+    on_success_callback=dag_recovered,
 )
 def on_message() -> None:
     accept()

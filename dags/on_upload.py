@@ -9,6 +9,8 @@ start this Dag by hand with the prefix they lie under in `retry`.
 from typing import Any
 
 from airflow.sdk import Asset, AssetOrTimeSchedule, AssetWatcher, CronTriggerTimetable, Param, chain, dag, task
+from airflow.sdk.exceptions import DownstreamTasksSkipped
+from sr_airflow.alerts.dags import dag_failed, dag_recovered
 from sr_airflow.arrivals.events import payloads
 from sr_airflow.arrivals.uploads import UploadsTrigger
 from sr_airflow.job import RETRIES, running_step
@@ -32,11 +34,17 @@ def schedule() -> Any:
 @task
 def accept() -> dict[str, Any]:
     with running_step() as step:
+        from sr_airflow.alerts.dags import refused
         from sr_airflow.arrivals.inbox import AirflowInbox
 
         from sr_tasks.arrivals import taking
 
-        return taking.take(payloads("objects"), AirflowInbox(), step.settings)
+        taken = taking.take(payloads("objects"), AirflowInbox(), step.settings)
+        refused("on_upload", taken["refused"])
+        if taken["from"] == "events":  # the next upload waits for the end of this run
+            step.task_instance.xcom_push(key="return_value", value=taken)
+            raise DownstreamTasksSkipped(tasks=["retry", "list_failures"])
+        return taken
 
 
 @task
@@ -51,13 +59,13 @@ def retry() -> list[dict[str, str]]:
 
 
 @task
-def list_failures(accepted: dict[str, Any]) -> list[dict[str, str]]:
+def list_failures() -> list[dict[str, str]]:
     with running_step() as step:
         from sr_airflow.arrivals.inbox import AirflowInbox
 
         from sr_tasks.arrivals import taking
 
-        return taking.failures(AirflowInbox(), step.settings) if accepted["from"] == "listing" else []
+        return taking.failures(AirflowInbox(), step.settings)
 
 
 @dag(
@@ -67,10 +75,11 @@ def list_failures(accepted: dict[str, Any]) -> list[dict[str, str]]:
     tags=["super-resolution", "arrivals"],
     max_active_runs=1,
     default_args={"owner": "sr", **RETRIES},
+    on_failure_callback=dag_failed,
+    on_success_callback=dag_recovered,
 )
 def on_upload() -> None:
-    accepted = accept()
-    chain(accepted, retry(), list_failures(accepted))
+    chain(accept(), retry(), list_failures())
 
 
 on_upload()

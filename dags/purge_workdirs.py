@@ -8,6 +8,7 @@ SR_PURGE_CONFIRMED set the nightly runs remove too.
 from typing import Any
 
 from airflow.sdk import Param, dag, task
+from sr_airflow.alerts.dags import dag_failed, dag_recovered
 from sr_airflow.job import RETRIES, running_step
 
 from sr_tasks.config import Settings
@@ -35,6 +36,8 @@ def purge() -> dict[str, Any]:
     tags=["super-resolution", "housekeeping"],
     max_active_runs=1,
     default_args={"owner": "sr", **RETRIES},
+    on_failure_callback=dag_failed,
+    on_success_callback=dag_recovered,
 )
 def purge_workdirs() -> None:
     purge()

@@ -12,6 +12,8 @@ from typing import Any
 
 from airflow.providers.standard.operators.hitl import HITLOperator
 from airflow.sdk import PokeReturnValue, chain, dag, task
+from sr_airflow.alerts.callbacks import ReviewNeeded
+from sr_airflow.alerts.dags import dag_failed
 from sr_airflow.job import RETRIES, running_step
 from sr_airflow.params import release_params
 
@@ -94,6 +96,7 @@ def watch(model: str) -> PokeReturnValue:
     tags=["super-resolution", "models"],
     max_active_runs=4,
     default_args={"owner": "sr", **RETRIES},
+    on_failure_callback=dag_failed,
 )
 def release_model() -> None:
     model = register()
@@ -106,6 +109,7 @@ def release_model() -> None:
         options=[PROMOTE, ROLL_BACK],
         defaults=ROLL_BACK,
         response_timeout=timedelta(days=30),
+        notifiers=[ReviewNeeded()],
     )
     decider = who_decides(begun)
     chain(model, optimise(model), evaluate(model), compare(model), begun, decider, [review, deciding])

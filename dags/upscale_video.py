@@ -1,19 +1,22 @@
 """Enlarge one video and prove the result.
 
 Takes a video by path or `s3://` address, enlarges its pictures with a super-resolution model, keeps everything else in
-the file as it was, measures the result against the source, and delivers it with a manifest and a report. A doubtful
-result waits for a person, among Airflow's required actions. The job's id is the run's id. A job that fails can be run
-again: chunks that are done are not computed twice.
+the file as it was, measures the result against the source, and delivers it with a manifest and a report. Some jobs are
+at work at a time, the others wait to be admitted, by priority and by tenant. A doubtful result waits for a person,
+among Airflow's required actions. The job's id is the run's id. A job that fails can be run again: chunks that are done
+are not computed twice.
 """
 
 from typing import Any
 
 from airflow.sdk import TriggerRule, chain, dag, task
+from sr_airflow.admission import admit_task
 from sr_airflow.alerts.callbacks import job_failed, job_succeeded
 from sr_airflow.alerts.deadlines import job_deadline
-from sr_airflow.job import RETRIES, STEP_TIME_LIMIT, running_step
+from sr_airflow.job import RETRIES, running_step
 from sr_airflow.params import job_params
 from sr_airflow.review import review_task
+from sr_airflow.time_limits import LONGEST, limit_try
 
 from sr_tasks.config import Settings
 
@@ -105,8 +108,8 @@ def clean() -> dict[str, Any]:
     params=job_params(),
     doc_md=__doc__,
     tags=["super-resolution", "video"],
-    max_active_runs=4,
-    default_args={"owner": "sr", "execution_timeout": STEP_TIME_LIMIT, **RETRIES},
+    max_active_runs=100,
+    default_args={"owner": "sr", "execution_timeout": LONGEST, "on_execute_callback": limit_try, **RETRIES},
     on_failure_callback=job_failed,
     on_success_callback=job_succeeded,
     deadline=job_deadline(),
@@ -117,9 +120,10 @@ def upscale_video() -> None:
     reported = report()
 
     gated, delivered = gate(), deliver()
-    review = review_task(Settings.from_env())
+    settings = Settings.from_env()
+    admitted, review = admit_task(settings), review_task(settings)
 
-    chain(validated, planned, prepare_model(), upscaled, assemble(), assess(), gated, delivered, reported)
+    chain(admitted, validated, planned, prepare_model(), upscaled, assemble(), assess(), gated, delivered, reported)
     gated >> review >> delivered
     reported >> clean().as_teardown(setups=validated, on_failure_fail_dagrun=True)
 

@@ -1,8 +1,9 @@
-"""Count the jobs that wait and the jobs that run, for the metrics. Without StatsD it counts nothing."""
+"""Count the jobs that wait and run, and look how full scratch is, for the metrics. Does nothing without StatsD."""
 
 from datetime import timedelta
 
 from airflow.sdk import dag, task
+from sr_airflow.alerts.dags import dag_failed, dag_recovered
 from sr_airflow.job import RETRIES, running_step
 
 
@@ -21,6 +22,8 @@ def count() -> dict[str, int]:
     tags=["super-resolution", "metrics"],
     max_active_runs=1,
     default_args={"owner": "sr", **RETRIES},
+    on_failure_callback=dag_failed,
+    on_success_callback=dag_recovered,
 )
 def watch_queue() -> None:
     count()

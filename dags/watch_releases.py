@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import dag, task
+from sr_airflow.alerts.dags import dag_failed, dag_recovered
 from sr_airflow.job import RETRIES, running_step
 
 
@@ -25,6 +26,8 @@ def watch() -> dict[str, Any]:
     tags=["super-resolution", "models"],
     max_active_runs=1,
     default_args={"owner": "sr", **RETRIES},
+    on_failure_callback=dag_failed,
+    on_success_callback=dag_recovered,
 )
 def watch_releases() -> None:
     watch()

@@ -6,9 +6,10 @@ airflow db migrate
 airflow pools set gpu "${SR_GPU_SLOTS:-1}" "Devices that enlarge frames"
 
 # An existing login is left as it is: whoever runs this changes the password in the page.
-if [ -r /run/secrets/admin_password ]; then
+secrets=${SECRETS:-/run/secrets}
+if [ -r "$secrets/admin_password" ]; then
     airflow users create --role Admin --username admin --firstname First --lastname Login --email admin@example.com \
-        --password "$(cat /run/secrets/admin_password)"
+        --password "$(cat "$secrets/admin_password")"
 fi
 
 mkdir -p "$SR_STATE_DIR"

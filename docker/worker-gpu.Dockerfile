@@ -42,5 +42,5 @@ USER 50000:0
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=60s --timeout=40s --start-period=120s --retries=3 CMD ["sh", "/opt/sr/docker/healthcheck.sh"]
 ENTRYPOINT ["tini", "--", "/entrypoint"]
-# One task a GPU.
+# For one GPU. A worker of several takes as many tasks, each of which leases a GPU of its own.
 CMD ["airflow", "celery", "worker", "--queues", "gpu", "--concurrency", "1"]

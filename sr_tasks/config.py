@@ -42,10 +42,14 @@ class Settings:
     """An ONNX file that measures LPIPS on the golden set of releases; empty for none."""
     arrivals_file: str = ""
     """A YAML file that says which prefixes become jobs by themselves; empty for none. See docs/arrivals.md."""
-    amqp_url: str = ""
+    amqp_url: str = field(default="", repr=False)
     """Address of RabbitMQ that jobs are taken from, as amqp://user:password@host/; empty for none."""
     amqp_queue: str = "sr.jobs"
     """The queue there. What is no job goes to the same name with `.dead` behind it."""
+    jobs_at_once: int = 4
+    """Jobs that may be at work at a time; the others wait for their turn. The same on all machines."""
+    tenant_limits: tuple[str, ...] = ()
+    """How many of them may be of one tenant, as `acme=1` (`:` between several, `*=3` for those not named)."""
     tile_px: int = 0
     """Side of tiles in source px; 0 for what memory and cache suggest."""
 
@@ -55,23 +59,33 @@ class Settings:
     """auto (tensorrt, cuda, openvino, onnxruntime: the first that this machine has) or one of them."""
     precision: str = "auto"
     """auto (fp16 on a GPU, bf16 where the CPU has it), fp32, fp16, bf16 or int8."""
+    gpu_wait_s: float = 600.0
+    """How long a step waits for a GPU that no other process has, before it is tried again."""
 
     max_pixels: int = 7680 * 4320
     """Largest source frame."""
     max_output_pixels: int = 16384 * 8640
     max_duration_s: float = 24 * 3600.0
     max_source_bytes: int = 1 << 40
+    max_task_bytes: int = 0
+    """Memory that a task of a job may have for itself, GPU steps excepted; 0 for three quarters of what there is."""
     min_free_bytes: int = 512 << 20
     """A job stops, to be tried again, before its scratch disk has less than that left."""
     max_damaged_share: float = 0.02
     """Share of frames that may be repeated because the source is damaged there."""
     chunk_target_s: float = 60.0
     """How many seconds of work one chunk should be."""
+    step_limit_factor: float = 20.0
+    """How many times its estimate the first try of a step may take; each further try may take twice as long."""
+    step_limit_minutes: float = 15.0
+    """What it may take in any case."""
 
     review_timeout_h: float = 24.0
     """How long a doubtful output waits for a person."""
     review_default: str = "reject"
     """What happens to one that nobody decided in time: reject or approve."""
+    review_reminder_h: float = 4.0
+    """How long before its time is over reviewers are told again of one that still waits; 0 for never."""
     keep_days: float = 7.0
     """How long `purge` leaves what jobs that ended left in scratch."""
     keep_bytes: int = 200 << 30

@@ -26,11 +26,13 @@ SrError
 ├── ReviewRejected          REVIEW_REJECTED       a person said no to a doubtful output, or nobody answered in time
 ├── ModelRejected           MODEL_REJECTED        the prepared model does not match its original
 ├── IntegrityBroken         INTEGRITY_BROKEN      frames or time stamps of our own work do not add up
+├── OutOfMemory             OUT_OF_MEMORY         a task reached the memory it may have
 ├── JobCancelled            JOB_CANCELLED         somebody stopped the job
 └── TransientError          TRANSIENT             may pass next time
     ├── ChunkMissing        CHUNK_MISSING         a committed chunk is no longer there
     ├── ChunkFailed         CHUNK_FAILED          decode, inference or encode broke off
     ├── StepTimedOut        STEP_TIMED_OUT        a step ran into its time limit
+    ├── DeviceBusy          DEVICE_BUSY           no GPU became free in time
     ├── DiskFull            DISK_FULL             the disk filled up while writing
     ├── StorageUnavailable  STORAGE_UNAVAILABLE   the object store did not answer
     └── AirflowUnavailable  AIRFLOW_UNAVAILABLE   Airflow did not start or did not answer
@@ -60,6 +62,21 @@ class SrError(Exception):
     def as_dict(self) -> dict[str, str | bool]:
         """The form used by `--json`, the job folder and the manifest."""
         return {"code": self.code, "message": self.message, "hint": self.hint, "retryable": self.retryable}
+
+
+def known_errors() -> dict[str, type[SrError]]:
+    """Every kind of the tree by its code."""
+    found, waiting = {SrError.code: SrError}, [SrError]
+    while waiting:
+        for kind in waiting.pop().__subclasses__():
+            found[kind.code] = kind
+            waiting.append(kind)
+    return found
+
+
+def error_of(code: str, message: str, *, hint: str = "") -> SrError:
+    """The error that a record of it is of. Raises KeyError for a code that is none."""
+    return known_errors()[code](message, hint=hint)
 
 
 def _rebuild(kind: type[SrError], message: str, hint: str) -> SrError:
@@ -170,6 +187,12 @@ class IntegrityBroken(SrError):
     code = "INTEGRITY_BROKEN"
 
 
+class OutOfMemory(SrError):
+    """Not tried again: the limit is the process's own, so no neighbour used it up, and it would be reached again."""
+
+    code = "OUT_OF_MEMORY"
+
+
 class JobCancelled(SrError):
     code = "JOB_CANCELLED"
 
@@ -189,6 +212,10 @@ class ChunkFailed(TransientError):
 
 class StepTimedOut(TransientError):
     code = "STEP_TIMED_OUT"
+
+
+class DeviceBusy(TransientError):
+    code = "DEVICE_BUSY"
 
 
 class DiskFull(TransientError):

@@ -1,7 +1,11 @@
-"""The order in which jobs get free devices: by when they came, with a head start for a high priority. Pure."""
+"""The order in which jobs are admitted and get free devices: by when they came, a high priority ahead. Pure."""
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sr_tasks.jobs.admission import Applicant
 
 HEAD_START_MIN: dict[str, int] = {"high": 4 * 60, "normal": 0, "low": -12 * 60}
 """How much earlier than it did a job counts as having come."""
@@ -19,3 +23,15 @@ def weight(request: Any, accepted_at: datetime | None) -> int:
     priority = request.get("priority") if isinstance(request, dict) else None
     head_start = HEAD_START_MIN.get(priority, 0) if isinstance(priority, str) else 0
     return head_start - int(accepted_at.timestamp()) // 60
+
+
+def applicant(dag_run: Any, params: Mapping[str, Any]) -> "Applicant":
+    """The job of a run, as one that asks to be admitted. Its weight is that of its tasks."""
+    from sr_tasks.jobs.admission import Applicant  # the scheduler needs the weight alone
+
+    return Applicant(
+        job_id=dag_run.run_id,
+        tenant=str(params.get("tenant") or ""),
+        weight=weight(params, dag_run.run_after),
+        accepted_s=dag_run.run_after.timestamp(),
+    )

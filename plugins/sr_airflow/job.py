@@ -4,7 +4,8 @@ Does no work of its own; a task imports its step inside the seam.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+import traceback
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,22 +14,26 @@ from typing import Any
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
+from sr_airflow import time_limits
 from sr_airflow.alerts.deadlines import is_over
-from sr_airflow.alerts.marks import marked
+from sr_airflow.alerts.found import run_folder
+from sr_airflow.alerts.marks import leave, marked
+from sr_airflow.fairness import applicant
+from sr_airflow.limits import limited
 from sr_airflow.observed import JOB_DAG, gave_up, observed, retry_caused
 from sr_tasks.config import Settings
-from sr_tasks.errors import JobCancelled, SrError, StepTimedOut
+from sr_tasks.errors import JobCancelled, SrError, StepTimedOut, UsageError
+from sr_tasks.jobs.admission import Admissions
 from sr_tasks.jobs.failure import fingerprint
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec, job_spec
 from sr_tasks.telemetry import logs
+from sr_tasks.telemetry.redaction import redacted
 from sr_tasks.telemetry.statsd import Instruments
 
 log = logging.getLogger(__name__)
 
-LAST_TASK, CLEANING = "report", "clean"
-STEP_TIME_LIMIT = timedelta(hours=12)
-"""Of one try. A bound for what stands still, far above any step: a chunk is sized to take about a minute."""
+ADMITTING, REVIEWING, LAST_TASK, CLEANING = "admit", "review", "report", "clean"
 RETRIES: dict[str, Any] = {
     "retries": 3,
     "retry_delay": timedelta(seconds=5),
@@ -77,7 +82,8 @@ def running_step() -> Iterator[RunningStep]:
     """Give the step of the current task, and turn what it raises into Airflow's terms.
 
     An SrError that no retry can help, and the second unexpected exception in a row, become AirflowFailException; the
-    others are left to Airflow's retries. The error of a last try is stored in the job's folder.
+    others are left to Airflow's retries. The error of a last try is stored in the job's folder. Secrets in what is
+    raised are masked, as Airflow logs it.
     """
     context = get_current_context()
     ti = context["ti"]
@@ -94,31 +100,47 @@ def running_step() -> Iterator[RunningStep]:
         with (
             logs.job_context(step.job_id, step=ti.task_id, chunk=chunk),
             observed(ti, context["dag_run"], step.settings, chunk=chunk),
+            limited(step.settings, queue=ti.task.queue),
             _watched(step, context["dag_run"], chunk),
         ):
             yield step
     except AirflowException:
         raise
-    except SrError as exc:
-        if _is_tried_again(step, exc, place, tries=max_tries if exc.retryable else 0):
+    except (Exception, AirflowTaskTimeout) as exc:
+        error, tries = _error_of(exc, ti.task_id, max_tries)
+        is_tried_again = _is_tried_again(step, error, place, tries=tries)
+        is_fit_to_show, shown = _is_fit_to_show(exc), redacted(str(error))
+        if is_tried_again and is_fit_to_show:
             raise
-        raise AirflowFailException(f"{exc.code}: {exc}") from exc
-    except AirflowTaskTimeout as exc:
-        error: SrError = StepTimedOut(
-            f"{ti.task_id} was not done within its time limit ({exc}).",
+        if is_tried_again:
+            raise type(error)(shown) from None
+        raise AirflowFailException(f"{error.code}: {shown}") from (exc if is_fit_to_show else None)
+
+
+def _error_of(exc: BaseException, task_id: str, max_tries: int) -> tuple[SrError, int]:
+    """What was raised in the words of the error tree, and how many of the tries it is worth."""
+    if isinstance(exc, SrError):
+        return exc, max_tries if exc.retryable else 0
+    if isinstance(exc, AirflowTaskTimeout):
+        timed_out = StepTimedOut(
+            f"{task_id} was not done within its time limit of {time_limits.current()}.",
             hint="See in its log whether it stood still, or whether the machine is too slow for the job.",
         )
-        if _is_tried_again(step, error, place, tries=max_tries):
-            raise
-        raise AirflowFailException(f"{error.code}: {error}") from exc
-    except Exception as exc:
-        error = SrError(
-            f"{ti.task_id} broke off with {type(exc).__name__}: {exc}",
-            hint="This is a defect of the program, not of the video: the task's log has the traceback.",
-        )
-        if _is_tried_again(step, error, place, tries=min(1, max_tries)):
-            raise
-        raise AirflowFailException(f"{error.code}: {error}") from exc
+        return timed_out, max_tries
+    unexpected = SrError(
+        f"{task_id} broke off with {type(exc).__name__}: {exc}",
+        hint="This is a defect of the program, not of the video: the task's log has the traceback.",
+    )
+    return unexpected, min(1, max_tries)
+
+
+def _is_fit_to_show(exc: BaseException) -> bool:
+    """Whether Airflow may log it with its traceback and causes. If not, that is logged here with secrets masked."""
+    text = "".join(traceback.format_exception(exc))
+    if redacted(text) == text:
+        return True
+    log.error("%s", redacted(text))
+    return False
 
 
 @contextmanager
@@ -133,13 +155,35 @@ def _watched(step: RunningStep, dag_run: Any, chunk: int | None) -> Iterator[Non
             f"The deadline of the job had passed before {ti.task_id} began.",
             hint="Give it more time with deadline_minutes, or a higher priority; SR_DEADLINE_CANCELS=0 lets it go on.",
         )
-    with marked(JobFolder(step.settings.workdir, step.job_id), ti.task_id, chunk):
+    with marked(JobFolder(step.settings.workdir, step.job_id), ti.task_id, chunk), _counted(step, dag_run):
         yield
+
+
+@contextmanager
+def _counted(step: RunningStep, dag_run: Any) -> Iterator[None]:
+    """Count the job among those at work, though it may never have asked, but not while it waits for a person."""
+    task_id = step.task_instance.task_id
+    if task_id in (ADMITTING, CLEANING):
+        yield
+        return
+    _keep_count(lambda admissions: admissions.count(applicant(dag_run, step.params)), step.settings)
+    yield
+    if task_id == REVIEWING:
+        _keep_count(lambda admissions: admissions.release(step.job_id), step.settings)
+
+
+def _keep_count(change: Callable[[Admissions], None], settings: Settings) -> None:
+    """Without it a job more or less may be at work; that is no reason for this one to fail."""
+    try:
+        change(Admissions(settings.workdir))
+    except (OSError, SrError) as exc:
+        log.warning("The jobs at work could not be counted right: %s", exc)
 
 
 def _is_tried_again(step: RunningStep, error: SrError, place: Mapping[str, Any], *, tries: int) -> bool:
     """Log the error; whether there is a try left of those it is worth. If not, it is stored as the job's."""
-    log.error("%s: %s (cause %s)", error.code, error, fingerprint(error.code, place["step"], error.message))
+    cause = fingerprint(error.code, place["step"], error.message)
+    log.error("%s: %s (cause %s)", error.code, redacted(str(error)), cause)
     if (step.task_instance.try_number or 1) <= tries:
         retry_caused(error.code, step.settings)
         return True
@@ -149,7 +193,14 @@ def _is_tried_again(step: RunningStep, error: SrError, place: Mapping[str, Any],
 
 
 def _store(step: RunningStep, error: SrError, place: Mapping[str, Any]) -> None:
+    """Where that fails, a mark is left: it says at least which step it was."""
     try:
-        JobFolder(step.settings.workdir, step.job_id).store_error(error, **place)
-    except (OSError, SrError) as exc:
+        folder = run_folder(step.settings, step.task_instance.dag_id, step.job_id)
+    except UsageError as exc:
+        log.warning("The error could not be stored: %s", exc)
+        return
+    try:
+        folder.store_error(error, **place)
+    except OSError as exc:
         log.warning("The error could not be stored in the job's folder: %s", exc)
+        leave(folder, place["step"], place["chunk"])

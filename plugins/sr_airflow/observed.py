@@ -5,13 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from sr_airflow.arrivals.inbox import live
 from sr_tasks.config import Settings
+from sr_tasks.jobs.admission import Admissions
 from sr_tasks.jobs.status import Status
+from sr_tasks.telemetry.devices import tell_disk
 from sr_tasks.telemetry.statsd import Instruments
 from sr_tasks.telemetry.traces import Traces
 
 JOB_DAG = "upscale_video"
-_FIRST_TASK, _DELIVERED, _LAST_TASK = "validate", "report", "clean"
+_ADMITTING, _FIRST_TASK, _DELIVERED, _LAST_TASK = "admit", "validate", "report", "clean"
 
 
 @contextmanager
@@ -44,9 +47,9 @@ def retry_caused(code: str, settings: Settings) -> None:
 
 
 def gave_up(task_instance: Any, dag_run: Any, code: str, settings: Settings) -> None:
-    """A task failed for good. With the first the job ends: Airflow runs no teardown of a setup that failed."""
+    """A task failed for good. With the first two the job ends: Airflow runs no teardown of a setup that failed."""
     ti = task_instance
-    if ti.dag_id != JOB_DAG or ti.task_id != _FIRST_TASK:
+    if ti.dag_id != JOB_DAG or ti.task_id not in (_ADMITTING, _FIRST_TASK):
         return
     job, instruments = _Job(ti.run_id, dag_run, settings), Instruments(settings)
     instruments.job_failed(code)
@@ -55,13 +58,22 @@ def gave_up(task_instance: Any, dag_run: Any, code: str, settings: Settings) -> 
 
 
 def queue_measured(task_instance: Any, settings: Settings) -> dict[str, int]:
-    """Ask Airflow for the jobs by state and tell the instruments; nothing without StatsD."""
+    """Ask Airflow for the jobs by state and tell the instruments; nothing without StatsD.
+
+    A job that waits to be admitted is queued, though its run is called running. The disk of scratch is told too: jobs
+    tell it while they compute, and where it is full none does.
+    """
     if not settings.statsd_host:
         return {}
     found = {state: int(task_instance.get_dr_count(dag_id=JOB_DAG, states=[state])) for state in ("queued", "running")}
+    waiting = min(Admissions(settings.workdir).waiting(live), found["running"])
+    found = {"queued": found["queued"] + waiting, "running": found["running"] - waiting}
     instruments = Instruments(settings)
     instruments.begin()
-    instruments.queue_measured(**found)
+    without_a_slot = task_instance.get_ti_count(dag_id=JOB_DAG, states=["scheduled", "queued"])
+    instruments.queue_measured(**found, tasks_waiting=int(without_a_slot))
+    if settings.workdir.is_dir():
+        tell_disk(instruments, settings.workdir)
     instruments.close()
     return found
 

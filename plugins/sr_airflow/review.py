@@ -1,38 +1,56 @@
 """The task that parks a doubtful job until a person decides. What is asked, and what follows, is a step's to say."""
 
-from datetime import timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Param
+from airflow.sdk.exceptions import TaskAwaitingInput
 
+from sr_airflow import questions
+from sr_airflow.alerts import links
 from sr_airflow.alerts.callbacks import ReviewNeeded
-from sr_airflow.job import running_step
+from sr_airflow.job import RunningStep, running_step
 from sr_tasks.config import Settings
 from sr_tasks.errors import UsageError
+from sr_tasks.jobs.folder import JobFolder
 
 _NOTE = "note"
 _DEFAULTS = {"reject": ApprovalOperator.REJECT, "approve": ApprovalOperator.APPROVE}
 
 
 class Review(ApprovalOperator):
-    """Airflow's approval, asked with the job's own figures. No worker is held while it waits.
+    """Airflow's approval, asked with the job's own figures and pictures. No worker is held while it waits.
 
     Rejected, or lapsed where that is the default, it fails with REVIEW_REJECTED and is not tried again.
+
+    Airflow takes a try for lost if the answer comes before its executor has noticed that the asking process ended. To
+    ask again would throw that answer away: the next try parks with the question there is, for the time that is left.
     """
 
     def execute(self, context: Any) -> Any:
-        with running_step() as step:
+        with running_step() as step, _answer_taken(step):
             from sr_tasks.steps import review
 
             if review.is_answered(step.job_id, step.settings):
                 return None
-            asked = review.question(step.job_id, step.settings)
-        self.subject, self.body = asked.subject, asked.body
-        return super().execute(context)
+            before = questions.asked_before(context, step.settings)
+            if before is None:
+                asked = review.question(step.job_id, step.settings, pages=links.pages(step.job_id))
+                self.subject, self.body = asked.subject, asked.body
+        if before is not None:
+            left = max(timedelta(0), before.lapses_at - datetime.now(UTC))
+            raise TaskAwaitingInput(method_name="execute_complete", timeout=left)
+        try:
+            return super().execute(context)
+        except TaskAwaitingInput:
+            questions.remember(context, self.response_timeout or timedelta(0), step.settings)
+            raise
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
-        with running_step() as step:
+        with running_step() as step, _answer_taken(step):
             from sr_tasks.steps import review
             from sr_tasks.steps.records import ReviewRecord
 
@@ -48,6 +66,16 @@ class Review(ApprovalOperator):
             return super().execute_complete(context=context, event=event)
 
 
+@contextmanager
+def _answer_taken(step: RunningStep) -> Iterator[None]:
+    """Forget the question once its answer is stored, whatever it says: who clears the task is asked again."""
+    try:
+        yield
+    finally:
+        if JobFolder(step.settings.workdir, step.job_id).has("review"):
+            questions.forget(step.job_id, step.settings)
+
+
 def review_task(settings: Settings) -> Review:
     """The task `review`. Raises UsageError for a default that is no answer."""
     if settings.review_default not in _DEFAULTS:
@@ -60,6 +88,11 @@ def review_task(settings: Settings) -> Review:
         body="",
         defaults=_DEFAULTS[settings.review_default],
         response_timeout=timedelta(hours=settings.review_timeout_h),
-        params={_NOTE: Param("", type="string", title="Note", description="Why; kept in the manifest.")},
+        # Airflow's form does not let go of a text that may not be null before something is written there.
+        params={
+            _NOTE: Param(
+                None, type=["null", "string"], title="Note", description="Why, if you like; kept in the manifest."
+            )
+        },
         notifiers=[ReviewNeeded()],
     )

@@ -99,8 +99,10 @@ class Rules(_Strict):
     notifications: str | None = Field(default=None, pattern=r"^https?://\S+$")
     """Address of the SQS queue that buckets tell of new objects through."""
     listing_cron: str = "* * * * *"
-    max_waiting: int = Field(default=1000, ge=1)
-    """Jobs of `upscale_video` that may wait or run before further files are left for a later listing."""
+    max_waiting: int = Field(default=40, ge=1)
+    """Jobs of `upscale_video` that may wait or run before further files are left for a later listing. Below the 100
+    runs that Airflow begins, so that a person's job takes its place among those that wait at once; and each one that
+    waits keeps the scheduler busy, at half a core for eighty of them."""
     night: Night = Night()
 
     @model_validator(mode="after")

@@ -15,6 +15,7 @@ from sr_tasks.arrivals.ledger import Ledger
 from sr_tasks.arrivals.rules import Rules, Watch
 from sr_tasks.config import Settings
 from sr_tasks.errors import SrError, UsageError
+from sr_tasks.telemetry.redaction import redacted
 
 BATCH = 50
 """Jobs between two looks at how many wait, and two writes of the ledger."""
@@ -57,7 +58,7 @@ class Taken:
     known: int = 0
     settling: int = 0
     left: int = 0
-    """Left for a later listing because too many wait."""
+    """Left for a later listing, or for the broker to offer again, because too many wait."""
     refused: dict[str, str] = field(default_factory=dict)
 
     def summary(self) -> dict[str, Any]:
@@ -79,11 +80,15 @@ def take(announced: Iterable[Mapping[str, Any]] | None, inbox: Inbox, settings: 
     return {"from": "events", **take_announced(found, rules, inbox, settings).summary()}
 
 
-def take_jobs(rows: Iterable[Mapping[str, Any]] | None, inbox: Inbox) -> Taken:
-    """Submit jobs as messages asked for them, given as the fields of Job."""
-    taken = Taken()
-    for row in rows or ():
-        submit(Job(**row), inbox, taken)
+def take_jobs(rows: Iterable[Mapping[str, Any]] | None, inbox: Inbox, settings: Settings) -> Taken:
+    """Submit jobs as messages asked for them, given as the fields of Job, as far as there is room."""
+    taken, max_waiting = Taken(), rules_of.load(settings).max_waiting
+    offered = iter(rows or ())
+    while batch := list(islice(offered, BATCH)):
+        room = max(0, max_waiting - inbox.waiting())
+        for row in batch[:room]:
+            submit(Job(**row), inbox, taken)
+        taken.left += len(batch[room:])
     return taken
 
 
@@ -184,7 +189,7 @@ def _possible(pairs: Iterable[tuple[Arrived, Watch]], taken: Taken, settings: Se
             yield job_of(arrived, watch, settings)
         except SrError as exc:
             logger.warning("{} is not taken: {}", arrived.uri, exc)
-            taken.refused[arrived.uri] = str(exc)
+            taken.refused[arrived.uri] = redacted(str(exc))
 
 
 def _submit(jobs: Iterator[Job], ledger: Ledger, rules: Rules, inbox: Inbox, taken: Taken) -> None:
@@ -206,7 +211,7 @@ def submit(job: Job, inbox: Inbox, taken: Taken) -> bool:
         is_new = inbox.submit(job)
     except UsageError as exc:
         logger.warning("{} is not taken: {}", job.conf["source"], exc)
-        taken.refused[job.conf["source"]] = str(exc)
+        taken.refused[redacted(job.conf["source"])] = redacted(str(exc))
         return False
     if is_new:
         taken.accepted.append(job.job_id)

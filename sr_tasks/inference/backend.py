@@ -7,36 +7,37 @@ from loguru import logger
 
 from sr_tasks.errors import UsageError
 from sr_tasks.inference.backends import nvidia
+from sr_tasks.inference.backends.nvidia import Gpu
 from sr_tasks.models.runtime import Backend, Plane, Planes, Session
 
 __all__ = ["BACKENDS", "CPU_BACKENDS", "Backend", "Plane", "Planes", "Session", "backend_for"]
 
 
-def _tensorrt() -> Backend:
+def _tensorrt(gpu: Gpu | None) -> Backend:
     from sr_tasks.inference.backends.onnxruntime_gpu import TensorRtBackend
 
-    return TensorRtBackend()
+    return TensorRtBackend(gpu)
 
 
-def _cuda() -> Backend:
+def _cuda(gpu: Gpu | None) -> Backend:
     from sr_tasks.inference.backends.onnxruntime_gpu import CudaBackend
 
-    return CudaBackend()
+    return CudaBackend(gpu)
 
 
-def _openvino() -> Backend:
+def _openvino(_gpu: Gpu | None) -> Backend:
     from sr_tasks.inference.backends.openvino_backend import OpenVinoBackend
 
     return OpenVinoBackend()
 
 
-def _onnxruntime() -> Backend:
+def _onnxruntime(_gpu: Gpu | None) -> Backend:
     from sr_tasks.inference.backends.onnxruntime_backend import OnnxRuntimeBackend
 
     return OnnxRuntimeBackend()
 
 
-BACKENDS: Final[dict[str, Callable[[], Backend]]] = {
+BACKENDS: Final[dict[str, Callable[[Gpu | None], Backend]]] = {
     "tensorrt": _tensorrt,
     "cuda": _cuda,
     "openvino": _openvino,
@@ -48,31 +49,34 @@ CPU_BACKENDS: Final = ("openvino", "onnxruntime")
 """Those that run everywhere."""
 
 
-def backend_for(name: str) -> Backend:
-    """The backend of that name. Raises UsageError if there is none, or if this machine lacks what it needs."""
+def backend_for(name: str, gpu: Gpu | None = None) -> Backend:
+    """The backend of that name; one for GPUs is on `gpu`, or on the first there is. Steps get theirs from `lease`.
+
+    Raises UsageError if there is none of that name, or if this machine lacks what it needs.
+    """
     if name == "auto":
-        return _first()
+        return _first(gpu)
     if name not in BACKENDS:
         raise UsageError(f"There is no backend {name!r}.", hint=f"Known: {', '.join(sorted(BACKENDS))}.")
     try:
-        return BACKENDS[name]()
+        return BACKENDS[name](gpu)
     except ImportError as exc:
         raise UsageError(
             f"The backend {name} cannot be loaded: {exc}.", hint="Install the packages of requirements.txt."
         ) from exc
 
 
-def _first() -> Backend:
+def _first(gpu: Gpu | None) -> Backend:
     """The fastest backend this machine has; why it is no faster one is logged."""
     reasons: list[str] = []
     for name in BACKENDS:
         try:
-            found = backend_for(name)
+            found = backend_for(name, gpu)
         except UsageError as exc:
             reasons.append(exc.message)
             continue
         # Where there is a GPU, somebody wants it used; elsewhere its absence is no news.
-        level = "DEBUG" if nvidia.probe() is None else "WARNING"
+        level = "WARNING" if nvidia.visible() else "DEBUG"
         for reason in reasons:
             logger.log(level, "backend {} is used: {}", name, reason)
         return found

@@ -20,6 +20,8 @@ from sr_tasks.config import Settings
 from sr_tasks.errors import SrError
 from sr_tasks.inference.backend import backend_for
 from sr_tasks.inference.backends import nvidia
+from sr_tasks.inference.backends.nvidia import Gpu
+from sr_tasks.inference.lease import Holder, leased
 from sr_tasks.models.entry import ModelEntry
 from sr_tasks.models.prepare import prepare
 from sr_tasks.models.prepared import GraphVariant, PreparedModel
@@ -37,16 +39,20 @@ _STREAMS = 2
 
 
 def main(arguments: Sequence[str]) -> int:
-    gpu = nvidia.probe()
-    if gpu is None:
+    gpus, settings = nvidia.visible(), Settings.from_env()
+    if not gpus:
         print("This machine has no NVIDIA GPU that its driver shows: nothing was checked.")
         return NO_GPU
-    print(f"{gpu.name}, compute {gpu.compute_capability}, driver {gpu.driver}, {gpu.memory_bytes >> 30} GiB")
-    entry = Registry.of(Settings.from_env()).get(arguments[0] if arguments else "compact-x2")
+    entry = Registry.of(settings).get(arguments[0] if arguments else "compact-x2")
     failures: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="sr_gpu_check.") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="sr_gpu_check.") as folder,
+        leased(gpus, settings.workdir / "leases", Holder(job="gpu-check"), wait_s=settings.gpu_wait_s) as lease,
+    ):
+        gpu = lease.gpu
+        print(f"{gpu.name}, compute {gpu.compute_capability}, driver {gpu.driver}, {gpu.memory_bytes >> 30} GiB")
         for name in BACKENDS:
-            failures += check(name, entry, Path(folder), sizes=SIZES, seconds=SECONDS)
+            failures += check(name, entry, Path(folder), sizes=SIZES, seconds=SECONDS, gpu=gpu)
     for failure in failures:
         print(f"FAILED: {failure}")
     print("All holds." if not failures else f"{len(failures)} checks failed.")
@@ -54,11 +60,17 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def check(
-    name: str, entry: ModelEntry, cache_dir: Path, *, sizes: Sequence[tuple[int, int]], seconds: float
+    name: str,
+    entry: ModelEntry,
+    cache_dir: Path,
+    *,
+    sizes: Sequence[tuple[int, int]],
+    seconds: float,
+    gpu: Gpu | None = None,
 ) -> list[str]:
     """Try a backend in every precision it has, print what was measured, and give what does not hold, in sentences."""
     try:
-        backend = backend_for(name)
+        backend = backend_for(name, gpu)
     except SrError as exc:
         return [str(exc)]
     print(f"\n{backend.name} {backend.version} on {backend.device} ({backend.architecture})")
@@ -106,7 +118,7 @@ def _check_precision(
             failures.append(f"{backend.name} at {precision}, {width}x{height}: the second job prepares it again.")
         if prepared.precision != precision:
             failures.append(f"{backend.name} at {precision}: {prepared.precision_reason}")
-        if backend.compiles_ahead and not list(prepared.onnx_path.parent.glob(f"engines/{width}x{height}/*")):
+        if backend.compiles_ahead and not list(prepared.onnx_path.parent.glob(f"engines/{width}x{height}-*/*")):
             failures.append(f"{backend.name} at {precision}, {width}x{height}: no engine is kept.")
     return failures
 

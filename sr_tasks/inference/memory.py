@@ -1,18 +1,15 @@
 """How much memory there is, what a prepared graph takes of it, and the tiles that follow. Reads sizes; runs nothing."""
 
 import math
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
 from typing import Final
 
 import onnx
 from onnx import TensorProto
 
-from sr_tasks.inference.backend import CPU_BACKENDS
-from sr_tasks.inference.backends import nvidia
 from sr_tasks.inference.backends.geometry import output_plane_shapes, plane_dtype, plane_names, plane_shapes
+from sr_tasks.inference.backends.nvidia import Gpu
+from sr_tasks.inference.machine import memory_bytes
 from sr_tasks.inference.tiles import Layout, plan_grid
 from sr_tasks.models.entry import ModelEntry
 from sr_tasks.models.graph import build_graph
@@ -38,9 +35,6 @@ _ITEM_BYTES: Final[dict[int, int]] = {
     int(TensorProto.INT64): 8,
 }
 
-_CGROUPS = Path("/sys/fs/cgroup")
-_OWN_CGROUP = Path("/proc/self/cgroup")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Room:
@@ -51,36 +45,17 @@ class Room:
     streams: int
 
     @classmethod
-    def of_machine(cls, streams: int) -> "Room":
-        """What this process may use of the machine."""
-        physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return cls(memory=min([physical, *cgroup_limits(_CGROUPS, _OWN_CGROUP)]), streams=streams)
+    def of_machine(cls, streams: int, *, max_task_bytes: int = 0) -> "Room":
+        """What this process may use of the machine, and no more than a deployment lets a task have."""
+        memory = memory_bytes()
+        return cls(memory=min(memory, max_task_bytes or memory), streams=streams)
 
     @classmethod
-    def of_device(cls, backend: str, streams: int) -> "Room":
-        """What the backend's device has; a CPU has the machine's."""
-        gpu = None if backend in CPU_BACKENDS else nvidia.probe()
+    def of_device(cls, gpu: Gpu | None, streams: int, *, max_task_bytes: int = 0) -> "Room":
+        """What the GPU has; without one the CPU is the device, and has the machine's."""
         if gpu is None:
-            return cls.of_machine(streams)
+            return cls.of_machine(streams, max_task_bytes=max_task_bytes)
         return cls(memory=gpu.memory_bytes, streams=min(streams, _GPU_STREAMS))
-
-
-def cgroup_limits(root: Path, own: Path) -> Iterator[int]:
-    """The limits of this process's control groups and of those around them, of either version."""
-    if not own.is_file():
-        return
-    for line in own.read_text(encoding="utf-8").splitlines():
-        _, controllers, path = line.split(":", 2)
-        folder, name = (root, "memory.max") if not controllers else (root / "memory", "memory.limit_in_bytes")
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        # In a container the path may be that of the host; then only the root is there, and is the container's own.
-        inner = PurePosixPath(path.lstrip("/"))
-        for group in (inner, *inner.parents):
-            limit = folder / group / name
-            text = limit.read_text(encoding="utf-8").strip() if limit.is_file() else "max"
-            if text.isdigit():
-                yield int(text)
 
 
 def frames_in_flight(variant: GraphVariant, width: int, height: int, room: Room) -> int:

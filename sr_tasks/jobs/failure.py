@@ -8,6 +8,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict
 
 from sr_tasks.errors import SrError
+from sr_tasks.telemetry.redaction import redacted
 
 _VARIABLE: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`"), "''"),
@@ -19,7 +20,10 @@ _VARIABLE: tuple[tuple[re.Pattern[str], str], ...] = (
 
 
 class Failure(BaseModel):
-    """One failure. `step` and `chunk` say where; records of a run without Airflow may lack both and the time."""
+    """One failure. `step` and `chunk` say where; records of a run without Airflow may lack both and the time.
+
+    `of` masks the secrets in its words.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -37,8 +41,8 @@ class Failure(BaseModel):
     def of(cls, error: SrError, *, step: str = "", chunk: int | None = None) -> Self:
         return cls(
             code=error.code,
-            message=error.message,
-            hint=error.hint,
+            message=redacted(error.message),
+            hint=redacted(error.hint),
             retryable=error.retryable,
             step=step,
             chunk=chunk,

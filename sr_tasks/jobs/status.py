@@ -13,6 +13,7 @@ class Status(StrEnum):
 
 
 PHASES: dict[str, str] = {
+    "admit": "accepted",
     "validate": "validating",
     "plan": "planning",
     "prepare_model": "preparing",
@@ -27,6 +28,7 @@ PHASES: dict[str, str] = {
 }
 """Task id of `upscale_video` -> phase shown to users."""
 
+_ADMITTING = "admit"
 _WAITING = frozenset({"", "none", "scheduled", "queued"})
 _DONE = frozenset({"success", "skipped", "failed", "upstream_failed", "removed"})
 
@@ -44,13 +46,14 @@ class JobStatus:
 def from_airflow(run_state: str, tasks: Sequence[Mapping[str, object]]) -> JobStatus:
     """Map a Dag run's state and its task instances (mappings with `task_id`, `state`) to a job status.
 
-    queued -> PENDING, running -> PROCESSING (PENDING while no task was started), success -> COMPLETED,
+    queued -> PENDING, running -> PROCESSING (PENDING until it was admitted and a step started), success -> COMPLETED,
     failed -> FAILED. A run that Airflow calls a success without its last step having run was stopped: FAILED.
     Raises ValueError for a run state Airflow does not have.
     """
     chunks = [task for task in tasks if task["task_id"] == "upscale"]
     done = sum(1 for task in chunks if task["state"] == "success")
-    started = any(str(task["state"] or "") not in _WAITING for task in tasks)
+    steps = [task for task in tasks if task["task_id"] != _ADMITTING]
+    started = any(str(task["state"] or "") not in _WAITING for task in steps)
     match run_state:
         case "queued":
             status = Status.PENDING

@@ -18,6 +18,9 @@ from sr_tasks.media.chunks import Chunk
 from sr_tasks.media.scan import PtsHash
 from sr_tasks.media.source import open_source, picture_stream, translated
 
+_FRAME_BYTES_PER_PX = 12
+"""More than a frame takes of any kind, with what a decoder keeps beside it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class DecodedFrame:
@@ -119,9 +122,16 @@ def _decoded(video: VideoStream, packets: Iterator["Packet[Any]"], stamps: _Stam
         try:
             frames = video.codec_context.decode(packet)
         except av.error.InvalidDataError:
+            _require_memory(video)
             logger.warning("damaged packet at pts {} skipped", packet.pts)
             continue
         yield from frames
+
+
+def _require_memory(video: VideoStream) -> None:
+    """Raises MemoryError if that is what a decoder lacked: some call what they cannot hold damaged, and a frame that is
+    whole must not be left out for it."""
+    bytearray(video.codec_context.width * video.codec_context.height * _FRAME_BYTES_PER_PX)
 
 
 def _seek(container: InputContainer, video: VideoStream, target: int) -> bool:

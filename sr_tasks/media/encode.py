@@ -16,7 +16,7 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from sr_tasks.errors import ChunkFailed, DiskFull, InputUnsupported, IntegrityBroken
+from sr_tasks.errors import ChunkFailed, DiskFull, InputUnsupported, IntegrityBroken, OutOfMemory
 from sr_tasks.media.info import Chroma, VideoInfo
 from sr_tasks.media.probe import HdrInfo
 from sr_tasks.media.scan import PtsHash
@@ -203,7 +203,12 @@ def _translated(path: Path) -> Iterator[None]:
         raise encode_error(path, exc) from exc
 
 
-def encode_error(path: Path, exc: av.error.FFmpegError) -> ChunkFailed | DiskFull:
+def encode_error(path: Path, exc: av.error.FFmpegError) -> ChunkFailed | DiskFull | OutOfMemory:
+    if isinstance(exc, MemoryError):
+        return OutOfMemory(
+            f"Writing {path.name} takes more memory than this task may have.",
+            hint="Raise SR_MAX_TASK_BYTES, or choose another codec.",
+        )
     if exc.errno == 28:
         return DiskFull(f"The disk under {path.parent} is full.", hint="Free some space; the job goes on from there.")
     return ChunkFailed(

@@ -59,9 +59,10 @@ class FirstFrames:
     """What the frames carry beside pixels that the output will not."""
 
 
-def probe(path: Path) -> MediaInfo:
-    """Raises InputRefused errors for files that cannot be read to their end, hold no picture, or break off."""
-    first = glance(path)
+def probe(path: Path, first: FirstFrames | None = None) -> MediaInfo:
+    """`first` is what `glance` gave, if that was asked already. Raises InputRefused errors for files that cannot be
+    read to their end, hold no picture, or break off."""
+    first = first or glance(path)
     with open_source(path) as container:
         video = picture_stream(container, path)
         chroma_location = _chroma_location(container, video)

@@ -10,7 +10,7 @@ import av.error
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from sr_tasks.errors import InputInvalid, InputNotFound, InputUnreadable, InputUnsupported
+from sr_tasks.errors import InputInvalid, InputNotFound, InputUnreadable, InputUnsupported, OutOfMemory
 
 DEMUXERS = ("mov", "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "mxf", "ogg", "ivf", "nut", "dv")
 """FFmpeg demuxers that read one file and open no other. Playlists, concat scripts, devices, images are not here."""
@@ -45,6 +45,11 @@ def translated(path: Path) -> Iterator[None]:
         if exc.errno == errno.EACCES:
             raise InputUnreadable(f"{path.name} may not be read.", hint="Give this user read access to it.") from exc
         raise _not_a_video(path) from exc
+    except MemoryError as exc:
+        raise OutOfMemory(
+            f"Reading {path.name} takes more memory than this task may have.",
+            hint="Raise SR_MAX_TASK_BYTES, or convert the file first.",
+        ) from exc
     except (av.error.FFmpegError, EOFError, ValueError) as exc:
         raise _not_a_video(path) from exc
 

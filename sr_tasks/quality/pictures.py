@@ -64,6 +64,10 @@ class _Crop:
     source: Frame
     output: Frame
 
+    @property
+    def region(self) -> tuple[int, int, int]:
+        return self.place.frame, self.x, self.y
+
 
 class Album:
     """Picks the most detailed frame of each part of a video, its worst frame and its worst block.
@@ -103,16 +107,17 @@ class Album:
         )
 
     def pairs(self) -> list[PicturePair]:
-        """The pictures, none of them twice: the most detailed in order, then the worst."""
+        """The pictures, none of them twice: the most detailed in order, then the worst, which are never left out."""
         return list(self._pairs())
 
     def _pairs(self) -> Iterator[PicturePair]:
-        shown: set[tuple[int, int, int]] = set()
-        kept = [("detailed", self._detailed[part]) for part in sorted(self._detailed)]
-        for reason, crop in kept + [("worst", self._worst[kind]) for kind in sorted(self._worst)]:
-            if (crop.place.frame, crop.x, crop.y) not in shown:
-                shown.add((crop.place.frame, crop.x, crop.y))
-                yield self._pair("worst" if reason == "worst" else "detailed", crop)
+        worst = {crop.region: crop for _, crop in sorted(self._worst.items())}
+        detailed = {crop.region: crop for _, crop in sorted(self._detailed.items())}
+        for region, crop in detailed.items():
+            if region not in worst:
+                yield self._pair("detailed", crop)
+        for crop in worst.values():
+            yield self._pair("worst", crop)
 
     def _pair(self, reason: Literal["detailed", "worst"], crop: _Crop) -> PicturePair:
         before, after = to_rgb(crop.source, self._video), to_rgb(crop.output, self._video)

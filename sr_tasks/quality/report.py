@@ -44,6 +44,8 @@ class ReportData(BaseModel):
     integrity: IntegrityReport
     limits: GateLimits
     verdict: Verdict
+    decision: str = ""
+    """What a person decided, who and when; empty while nobody has."""
     is_gate_on: bool = True
     """Off: delivered whatever the verdict says, which the page then states."""
     timings_s: Mapping[str, float]

@@ -8,12 +8,13 @@ from sr_tasks.config import Settings
 from sr_tasks.errors import LicenceNotAllowed, ModelRejected, QualityRefused, UsageError
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import AUTO, JobSpec
-from sr_tasks.media.degradation import measure
+from sr_tasks.media.first_look import measured
 from sr_tasks.media.info import Degradation, VideoInfo
 from sr_tasks.models.licences import require_licence
 from sr_tasks.models.registry import ModelEntry, Registry
 from sr_tasks.models.routing import Facts, load_routing
 from sr_tasks.steps.records import SourceRecord
+from sr_tasks.steps.source import first_bounds
 
 _DECIDING = ("source", "scale", "model", "restore", "content", "tenant")
 """Fields of a request that the choice depends on."""
@@ -47,13 +48,13 @@ def choose(spec: JobSpec, path: Path, video: VideoInfo, job_id: str, settings: S
     degradation: Degradation | None = None
     name, why = spec.model, "asked for"
     if spec.model == AUTO:
-        degradation = measure(path, video)
+        degradation = measured(path, first_bounds(path, settings), video)
         name, route = load_routing(settings).choose(_facts(spec, video, degradation))
         why = f"auto: {_stated(spec, degradation)}, scale {spec.scale} -> {name}, {route}"
     entry, channel = registry.resolve(name, job_id)
     _require_fit(entry, spec, settings)
     if entry.card.level is not None and spec.restore is None and degradation is None:
-        degradation = measure(path, video)
+        degradation = measured(path, first_bounds(path, settings), video)
     return Choice(
         model=entry.label,
         reason=f"{why}, {channel}" if channel != why else why,

@@ -48,21 +48,14 @@ def render(folder: JobFolder, limits: GateLimits, source_at: Location, output_at
             assessment=folder.load("assessment", Assessment),
             integrity=folder.load("integrity", IntegrityReport),
             limits=limits,
-            verdict=_verdict(folder),
+            verdict=folder.load("verdict", Verdict),
+            decision=f"{folder.load('review', ReviewRecord)}." if folder.has("review") else "",
             is_gate_on=spec.gate,
             timings_s={**noted(folder), "upscale": output.upscale_s},
             software=versions(),
             pictures=[PicturePair.model_validate(pair) for pair in folder.load_json("pictures")],
         )
     )
-
-
-def _verdict(folder: JobFolder) -> Verdict:
-    """The gate's verdict, and once a person has decided, what and who."""
-    verdict = folder.load("verdict", Verdict)
-    if not folder.has("review"):
-        return verdict
-    return verdict.model_copy(update={"hint": f"{folder.load('review', ReviewRecord)}."})
 
 
 def _settings(spec: JobSpec, source: SourceRecord, chunks: int) -> dict[str, str]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from sr_tasks.config import Settings
-from sr_tasks.inference.backend import backend_for
+from sr_tasks.inference.lease import Device, Holder, leased_backend
 from sr_tasks.inference.memory import Room, choose_tile_px
 from sr_tasks.inference.tiles import Layout, plan_grid
 from sr_tasks.jobs.folder import JobFolder
@@ -21,20 +21,25 @@ from sr_tasks.telemetry.statsd import Instruments
 
 @timed("prepare_model")
 def run(job_id: str, settings: Settings) -> dict[str, Any]:
-    """Leave `model` in the job folder and register the job with its chunks. Raises ModelRejected."""
+    """Leave `model` in the job folder and register the job with its chunks. Raises ModelRejected, DeviceBusy."""
+    with leased_backend(settings.backend, settings, Holder(job=job_id)) as device:
+        return _run(job_id, device, settings)
+
+
+def _run(job_id: str, device: Device, settings: Settings) -> dict[str, Any]:
     folder = JobFolder(settings.workdir, job_id)
     spec, source = folder.load("spec", JobSpec), folder.load("source", SourceRecord)
     plan = folder.load("plan", PlanRecord)
     video = source.media.video
     entry = Registry.of(settings).get(source.model)
-    variant, backend = graph_variant(spec, source, entry.card), backend_for(settings.backend)
-    room = Room.of_device(backend.name, plan.streams)
+    variant = graph_variant(spec, source, entry.card)
+    room = Room.of_device(device.gpu, plan.streams, max_task_bytes=settings.max_task_bytes)
     tile_px = choose_tile_px(entry, variant, video.width, video.height, room, wanted=settings.tile_px)
     grid = plan_grid(Layout.of(entry.card, variant), video.width, video.height, tile_px)
     prepared, cache_hit = prepare(
         entry,
         variant,
-        backend,
+        device.backend,
         settings.precision,
         settings.workdir / "models",
         width=grid.columns.window,

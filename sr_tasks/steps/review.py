@@ -26,14 +26,17 @@ _FIGURES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What a person is shown: a headline, and Markdown."""
+    """What a person is shown: a headline of plain text, and Markdown."""
 
     subject: str
     body: str
 
 
-def question(job_id: str, settings: Settings) -> Question:
-    """Raises IntegrityBroken if a step has left no record."""
+def question(job_id: str, settings: Settings, *, pages: str = "") -> Question:
+    """`pages` is where the pages of the job begin for who is asked; without it the question names files alone.
+
+    Raises IntegrityBroken if a step has left no record.
+    """
     folder = JobFolder(settings.workdir, job_id)
     source, verdict = folder.load("source", SourceRecord), folder.load("verdict", Verdict)
     name = uris.parse(source.uri, settings).name
@@ -46,6 +49,7 @@ def question(job_id: str, settings: Settings) -> Question:
         "",
         *(f"- {_plain(reason)}" for reason in reasons),
         "",
+        *_pictures(folder, pages),
         "| Figure | Measured |",
         "| --- | --- |",
         *(f"| {label} | {measured[key]} |" for key, label in _FIGURES.items()),
@@ -53,7 +57,20 @@ def question(job_id: str, settings: Settings) -> Question:
         f"The report shows the worst frames beside the source: `{_code(str(folder.path / 'report.html'))}`. "
         f"The output itself: `{_code(output.path)}`.",
     ]
-    return Question(subject=f"Deliver {_plain(name)}?", body="\n".join(lines))
+    return Question(subject=f"Deliver {' '.join(name.split())}?", body="\n".join(lines))
+
+
+def _pictures(folder: JobFolder, pages: str) -> list[str]:
+    """The worst frames side by side, as a table of pictures, and the way to the report."""
+    if not pages:
+        return []
+    shown = [(number, pair) for number, pair in enumerate(folder.load_json("pictures")) if pair["reason"] == "worst"]
+    lines = ["| Worst places | Source, bicubic | Output |", "| --- | --- | --- |"] if shown else []
+    for number, pair in shown:
+        place = f"frame {pair['frame']}, {pair['time_s']:.2f} s"
+        images = (f"![{of}, {place}]({pages}/pictures/{number}/{of})" for of in ("bicubic", "output"))
+        lines.append(f"| {place} | {' | '.join(images)} |")
+    return [*lines, "", f"[Open the report]({pages}/report)", ""]
 
 
 def is_answered(job_id: str, settings: Settings) -> bool:

@@ -1,7 +1,12 @@
-"""The source of a job in the hands of its steps: it must stay the file that was validated."""
+"""The source of a job in the hands of its steps: how far it is trusted, and that it stays what was validated."""
+
+from pathlib import Path
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import InputChanged
+from sr_tasks.inference.machine import task_bytes
+from sr_tasks.media.confined import Bounds
+from sr_tasks.media.first_look import bounds_for
 from sr_tasks.steps.records import SourceRecord
 from sr_tasks.storage import transfer, uris
 from sr_tasks.storage.uris import LocalFile
@@ -12,3 +17,8 @@ def require_unchanged(source: SourceRecord, settings: Settings) -> None:
     location = uris.parse(source.uri, settings)
     if isinstance(location, LocalFile) and transfer.stat(location, settings).identity != source.identity:
         raise InputChanged(f"{location.name} has changed since it was validated.", hint="Start the job again.")
+
+
+def first_bounds(path: Path, settings: Settings) -> Bounds:
+    """Of the process that reads a source before anything is known of it."""
+    return bounds_for(path, max_pixels=settings.max_pixels, task_bytes=task_bytes(settings.max_task_bytes))

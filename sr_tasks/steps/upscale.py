@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ from loguru import logger
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import ChunkMissing, InputDamaged, IntegrityBroken
-from sr_tasks.inference.backend import Session, backend_for
+from sr_tasks.inference.backend import Backend, Session
+from sr_tasks.inference.lease import Holder, leased_backend
 from sr_tasks.inference.loop import LoopReport, upscale_chunk
 from sr_tasks.inference.memory import Room, frames_in_flight
 from sr_tasks.inference.opened import open_session
@@ -33,7 +34,10 @@ from sr_tasks.telemetry.statsd import Instruments
 
 
 def run(job_id: str, index: int, settings: Settings, observer: Progress | None = None) -> dict[str, Any]:
-    """Compute and commit chunk `index`. Raises ChunkFailed, InputChanged, InputDamaged, IntegrityBroken, DiskFull."""
+    """Compute and commit chunk `index`.
+
+    Raises ChunkFailed, DeviceBusy, InputChanged, InputDamaged, IntegrityBroken, DiskFull.
+    """
     folder = JobFolder(settings.workdir, job_id)
     model, plan = folder.load("model", ModelRecord), folder.load("plan", PlanRecord)
     store = ChunkStore(settings.workdir, model.fingerprint)
@@ -50,8 +54,7 @@ def run(job_id: str, index: int, settings: Settings, observer: Progress | None =
     )  # fmt: skip
     computed = marker is None
     if marker is None:
-        with devices.watched(settings):
-            marker = _compute(folder, store, chunk, model, plan, settings, meter)
+        marker = _compute(folder, store, chunk, model, plan, settings, meter)
         instruments = Instruments(settings)
         instruments.frames_done(chunk.frames)
         instruments.chunk_committed(marker["seconds"])
@@ -98,15 +101,16 @@ def _compute(
 
     encode = encode_settings(spec, source, plan)
     video, path, variant = source.media.video, Path(source.local_path), model.prepared.variant
+    room = Room.of_machine(plan.streams, max_task_bytes=settings.max_task_bytes)
     partial = store.partial(chunk.index)
     try:
-        with contextlib.closing(_opened(source, model, plan, settings)) as session:
+        with _session(folder.job_id, chunk.index, source, model, plan, settings) as session:
             report = upscale_chunk(
                 ChunkReader(path=path, chunk=chunk),
                 session,
                 ChunkWriter(partial, encode, chunk.start_pts),
                 streams=plan.streams,
-                in_flight=frames_in_flight(variant, video.width, video.height, Room.of_machine(plan.streams)),
+                in_flight=frames_in_flight(variant, video.width, video.height, room),
                 on_frame=frame_done,
             )
         _refuse_damage(report, settings)
@@ -122,10 +126,25 @@ def _compute(
         partial.unlink(missing_ok=True)
 
 
-def _opened(source: SourceRecord, model: ModelRecord, plan: PlanRecord, settings: Settings) -> Session:
+@contextlib.contextmanager
+def _session(
+    job_id: str, index: int, source: SourceRecord, model: ModelRecord, plan: PlanRecord, settings: Settings
+) -> Iterator[Session]:
+    """The job's model, opened on a device of the step's own, whose load is told meanwhile."""
+    prepared, holder = model.prepared, Holder(job=job_id, chunk=index)
+    with (
+        leased_backend(prepared.backend, settings, holder, like=prepared.device) as device,
+        devices.watched(settings, device.gpu.uuid if device.gpu else None),
+        contextlib.closing(_opened(device.backend, source, model, plan, settings)) as session,
+    ):
+        yield session
+
+
+def _opened(
+    backend: Backend, source: SourceRecord, model: ModelRecord, plan: PlanRecord, settings: Settings
+) -> Session:
     """The job's model for its frames, in threads that give way to the encoder."""
-    card = Registry.of(settings).get(source.model).card
-    video, backend = source.media.video, backend_for(model.prepared.backend)
+    card, video = Registry.of(settings).get(source.model).card, source.media.video
     return giving_way(
         lambda: open_session(
             backend, model.prepared, card, video.width, video.height, streams=plan.streams, tile_px=model.tile_px

@@ -17,13 +17,14 @@ from sr_tasks.errors import (
 )
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.media.assemble import TARGETS, StreamFate, lost, plan_streams
+from sr_tasks.media.assemble import TARGETS, StreamFate, lost
 from sr_tasks.media.encode import output_pix_fmt
+from sr_tasks.media.first_look import Findings, first_look, planned_streams
 from sr_tasks.media.info import MediaInfo
-from sr_tasks.media.probe import FirstFrames, glance, probe
 from sr_tasks.steps.choice import Choice, choose, kept, require_possible
 from sr_tasks.steps.manifest import SIDECARS
 from sr_tasks.steps.records import OutputRecord, SourceRecord
+from sr_tasks.steps.source import first_bounds
 from sr_tasks.storage import transfer, uris
 from sr_tasks.storage.hashing import sha256_file
 from sr_tasks.storage.transfer import SourceStat
@@ -43,13 +44,12 @@ def run(spec: JobSpec, job_id: str, settings: Settings) -> dict[str, Any]:
     looked_at = check(spec, settings, fetch=lambda location: transfer.fetch(location, folder.path, settings))
     if looked_at is None:
         raise UsageError("The source was not fetched.")
-    video = looked_at.media.video
-    choice = kept(spec, looked_at.stat.identity, folder)
-    # Airflow runs this step again, as the set-up, whenever somebody clears a later one: that one needs the records.
-    is_again = choice is not None and folder.load("spec", JobSpec) == spec
-    choice = choice or choose(spec, looked_at.path, video, job_id, settings)
+    video = looked_at.found.media.video
+    identity = looked_at.stat.identity
+    choice = kept(spec, identity, folder) or choose(spec, looked_at.path, video, job_id, settings)
     logger.info("{}: {}", choice.model, choice.reason)
-    if is_again:
+    # Airflow runs this step again, as the set-up, whenever somebody clears a later one: that one needs the records.
+    if _is_again(spec, identity, choice, folder):
         folder.forget("error", "manifest", "delivery", "review")
     else:
         folder.clear()
@@ -66,6 +66,18 @@ def run(spec: JobSpec, job_id: str, settings: Settings) -> dict[str, Any]:
     }
 
 
+def _is_again(spec: JobSpec, identity: str, choice: Choice, folder: JobFolder) -> bool:
+    """Whether the folder's records are of this very job: same request, same source, same choice of a model."""
+    if not folder.has("spec") or not folder.has("source"):
+        return False
+    source = folder.load("source", SourceRecord)
+    return (
+        folder.load("spec", JobSpec) == spec
+        and source.identity == identity
+        and (source.model, source.level) == (choice.model, choice.level)
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class LookedAt:
     """A request that nothing speaks against, and what its source is."""
@@ -74,8 +86,7 @@ class LookedAt:
     output: Location
     path: Path
     stat: SourceStat
-    media: MediaInfo
-    first: FirstFrames
+    found: Findings
     fates: tuple[StreamFate, ...]
 
 
@@ -98,17 +109,18 @@ def check(spec: JobSpec, settings: Settings, fetch: Callable[[Location], Path] |
         return None
     else:
         path = fetch(source)
-    first = glance(path, max_pixels=settings.max_pixels, max_duration_s=settings.max_duration_s)
-    media = probe(path)
+    bounds = first_bounds(path, settings)
+    found = first_look(path, bounds, max_pixels=settings.max_pixels, max_duration_s=settings.max_duration_s)
+    media = found.media
     _refuse_unfit(spec, media, settings)
-    fates = plan_streams(path, media.video, output.suffix.lower(), spec.codec)
-    fates += [lost(media.video, what) for what in sorted(first.lost)]
+    fates = planned_streams(path, bounds, media.video, output.suffix.lower(), spec.codec)
+    fates += [lost(media.video, what) for what in found.lost]
     _refuse_small_disk(spec, media, settings, output)
-    return LookedAt(source=source, output=output, path=path, stat=stat, media=media, first=first, fates=tuple(fates))
+    return LookedAt(source=source, output=output, path=path, stat=stat, found=found, fates=tuple(fates))
 
 
 def _record(looked_at: LookedAt, choice: Choice) -> SourceRecord:
-    first, output = looked_at.first, looked_at.output
+    found, output = looked_at.found, looked_at.output
     return SourceRecord(
         uri=looked_at.source.uri,
         output_uri=output.uri,
@@ -116,10 +128,10 @@ def _record(looked_at: LookedAt, choice: Choice) -> SourceRecord:
         local_path=str(looked_at.path),
         size_bytes=looked_at.stat.size_bytes,
         identity=looked_at.stat.identity,
-        media=looked_at.media,
-        display_matrix=first.display_matrix,
-        mastering_display_hex=first.hdr.mastering_display.hex(),
-        content_light_level_hex=first.hdr.content_light_level.hex(),
+        media=found.media,
+        display_matrix=found.display_matrix,
+        mastering_display_hex=found.mastering_display_hex,
+        content_light_level_hex=found.content_light_level_hex,
         fates=looked_at.fates,
         model=choice.model,
         model_reason=choice.reason,

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
 from sr_tasks.config import Settings
-from sr_tasks.inference.backend import Session, backend_for
+from sr_tasks.inference.backend import Backend, Session
+from sr_tasks.inference.lease import Holder, leased_backend
 from sr_tasks.inference.opened import open_session
 from sr_tasks.models.entry import ModelEntry
 from sr_tasks.models.prepare import prepare
@@ -13,10 +14,17 @@ from sr_tasks.models.prepared import GraphVariant, PreparedModel
 
 def ready(entry: ModelEntry, variant: GraphVariant, settings: Settings, *, width: int, height: int) -> PreparedModel:
     """The version prepared as jobs of this deployment get it. Raises ModelRejected, and what `prepare` raises."""
+    with leased_backend(settings.backend, settings, _holder(entry)) as device:
+        return _prepared(device.backend, entry, variant, settings, width=width, height=height)
+
+
+def _prepared(
+    backend: Backend, entry: ModelEntry, variant: GraphVariant, settings: Settings, *, width: int, height: int
+) -> PreparedModel:
     prepared, _ = prepare(
         entry,
         variant,
-        backend_for(settings.backend),
+        backend,
         settings.precision,
         settings.workdir / "models",
         width=width,
@@ -31,9 +39,14 @@ def opened(
     entry: ModelEntry, variant: GraphVariant, settings: Settings, *, width: int, height: int
 ) -> Iterator[Session]:
     """A session for frames of `width` x `height`, one stream."""
-    prepared = ready(entry, variant, settings, width=width, height=height)
-    backend = backend_for(prepared.backend)
-    with closing(
-        open_session(backend, prepared, entry.card, width, height, streams=1, tile_px=settings.tile_px)
-    ) as session:
-        yield session
+    with leased_backend(settings.backend, settings, _holder(entry)) as device:
+        backend = device.backend
+        prepared = _prepared(backend, entry, variant, settings, width=width, height=height)
+        with closing(
+            open_session(backend, prepared, entry.card, width, height, streams=1, tile_px=settings.tile_px)
+        ) as session:
+            yield session
+
+
+def _holder(entry: ModelEntry) -> Holder:
+    return Holder(job=f"that tries {entry.label}")

@@ -1,9 +1,9 @@
-"""How busy the NVIDIA GPUs are while something runs, from the driver's own library. Without one, nothing happens."""
+"""How busy an NVIDIA GPU is while something runs on it, from the driver's own library. Decides nothing."""
 
 import ctypes
 import shutil
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ class DeviceLoad:
     """One GPU at one moment: utilisation from 0 to 1, memory in bytes, whoever uses it."""
 
     index: int
+    """The machine's number for it, as nvidia-smi shows it."""
     utilisation: float
     memory_used: int
     memory_total: int
@@ -30,7 +31,8 @@ class DeviceLoad:
 class Driver(Protocol):
     """Who knows the GPUs of this machine."""
 
-    def loads(self) -> Sequence[DeviceLoad]: ...
+    def load(self, uuid: str) -> DeviceLoad | None:
+        """Of one GPU; None of one that cannot say."""
 
 
 class _Utilisation(ctypes.Structure):
@@ -49,24 +51,21 @@ class Nvml:
         if code := self._library.nvmlInit_v2():
             raise OSError(f"NVML does not start, error {code}")
 
-    def loads(self) -> Sequence[DeviceLoad]:
-        """Every GPU that answers; one that cannot say (a slice of a shared one) is left out."""
-        count = ctypes.c_uint()
-        if self._library.nvmlDeviceGetCount_v2(ctypes.byref(count)):
-            return ()
-        found = (self._load(index) for index in range(count.value))
-        return tuple(load for load in found if load is not None)
-
-    def _load(self, index: int) -> DeviceLoad | None:
-        handle, busy, memory = ctypes.c_void_p(), _Utilisation(), _Memory()
+    def load(self, uuid: str) -> DeviceLoad | None:
+        """Found by its UUID, since CUDA may count otherwise. A slice of a GPU (MIG) cannot say how busy it is."""
+        handle, index, busy, memory = ctypes.c_void_p(), ctypes.c_uint(), _Utilisation(), _Memory()
         if (
-            self._library.nvmlDeviceGetHandleByIndex_v2(index, ctypes.byref(handle))
+            self._library.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}".encode(), ctypes.byref(handle))
+            or self._library.nvmlDeviceGetIndex(handle, ctypes.byref(index))
             or self._library.nvmlDeviceGetUtilizationRates(handle, ctypes.byref(busy))
             or self._library.nvmlDeviceGetMemoryInfo(handle, ctypes.byref(memory))
         ):
             return None
         return DeviceLoad(
-            index=index, utilisation=busy.gpu / 100, memory_used=int(memory.used), memory_total=int(memory.total)
+            index=index.value,
+            utilisation=busy.gpu / 100,
+            memory_used=int(memory.used),
+            memory_total=int(memory.total),
         )
 
 
@@ -79,20 +78,24 @@ def nvidia() -> Driver | None:
 
 
 @contextmanager
-def watched(settings: Settings, driver: Driver | None = None, *, every_s: float = EVERY_S) -> Iterator[None]:
-    """Send the load of the GPUs and the free share of scratch, at once and every `every_s` seconds till the block ends.
+def watched(
+    settings: Settings, uuid: str | None, driver: Driver | None = None, *, every_s: float = EVERY_S
+) -> Iterator[None]:
+    """Send the load of the GPU `uuid`, if there is one, and the free share of scratch, at once and every `every_s`
+    seconds till the block ends.
 
     Does nothing without StatsD. What cannot be measured is logged once and not tried again; the work goes on.
     """
     if not settings.statsd_host:
         yield
         return
-    driver, ended, instruments = driver or nvidia(), threading.Event(), Instruments(settings)
+    driver = driver or nvidia() if uuid else None
+    ended, instruments = threading.Event(), Instruments(settings)
 
     def measure() -> None:
         try:
             while True:
-                _tell(instruments, settings.workdir, driver)
+                _tell(instruments, settings.workdir, driver, uuid)
                 if ended.wait(every_s):
                     return
         except Exception as exc:
@@ -108,10 +111,16 @@ def watched(settings: Settings, driver: Driver | None = None, *, every_s: float 
         instruments.close()
 
 
-def _tell(instruments: Instruments, workdir: Path, driver: Driver | None) -> None:
+def tell_disk(instruments: Instruments, workdir: Path) -> None:
+    """The free share of the disk that scratch lies on. Raises OSError if there is no such folder."""
     disk = shutil.disk_usage(workdir)
     instruments.disk_measured(disk.free / max(disk.total, 1))
-    for load in driver.loads() if driver else ():
+
+
+def _tell(instruments: Instruments, workdir: Path, driver: Driver | None, uuid: str | None) -> None:
+    tell_disk(instruments, workdir)
+    load = driver.load(uuid) if driver and uuid else None
+    if load is not None:
         instruments.device_measured(
             load.index, utilisation=load.utilisation, memory_used=load.memory_used, memory_total=load.memory_total
         )

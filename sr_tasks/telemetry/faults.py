@@ -22,19 +22,10 @@ def fault_of(code: str) -> Fault:
     """`request` for what a better request would cure, `quality` for an output that was refused, else `service`."""
     if code in _OF_QUALITY:
         return "quality"
-    kind = _kinds().get(code, errors.SrError)
+    kind = errors.known_errors().get(code, errors.SrError)
     return "request" if issubclass(kind, _OF_REQUEST) and not issubclass(kind, _OF_SERVICE) else "service"
 
 
 def known_codes() -> tuple[str, ...]:
     """Every code of the error tree."""
-    return tuple(sorted(_kinds()))
-
-
-def _kinds() -> dict[str, type[errors.SrError]]:
-    found, waiting = {errors.SrError.code: errors.SrError}, [errors.SrError]
-    while waiting:
-        for kind in waiting.pop().__subclasses__():
-            found[kind.code] = kind
-            waiting.append(kind)
-    return found
+    return tuple(sorted(errors.known_errors()))

@@ -34,10 +34,12 @@ INSTRUMENTS: tuple[Instrument, ...] = (
     _row("jobs.<status>", "counter", "jobs", "Jobs accepted, started, delivered, and ended without a delivery."),
     _row("failures.<fault>.<code>", "counter", "jobs", "Failed jobs by whose fault it was and the error's code."),
     _row("queue.<state>", "gauge", "jobs", "Jobs that wait and jobs that run."),
+    _row("tasks_waiting", "gauge", "tasks", "Tasks of jobs that wait for a slot of a pool or for a worker."),
     _row("queue_time", "timer", "ms", "Time from a job's acceptance to its first step."),
     _row("job_time", "timer", "ms", "Time from a job's acceptance to its delivery."),
     _row("step_time.<step>", "timer", "ms", "Time of a step that succeeded."),
     _row("chunk_time", "timer", "ms", "Time from a chunk's start to its commit."),
+    _row("lease_time", "timer", "ms", "Time that a step waited for a GPU of its own."),
     _row("frames", "counter", "frames", "Frames upscaled."),
     _row("fps", "gauge", "frames/s", "Speed of the chunk measured last."),
     _row("retries", "counter", "tries", "Steps tried again."),
@@ -98,6 +100,10 @@ class Instruments:
     def chunk_committed(self, seconds: float) -> None:
         self._time("chunk_time", seconds)
 
+    def device_leased(self, waited_s: float) -> None:
+        """A step has a GPU of its own, for which it waited."""
+        self._time("lease_time", waited_s)
+
     def step_done(self, step: str, seconds: float) -> None:
         self._time(f"step_time.{_part(step)}", seconds)
 
@@ -113,9 +119,11 @@ class Instruments:
         """Why a job failed: the code of its error. Sent beside `job_changed`."""
         self._count(f"failures.{fault_of(code)}.{_part(code)}", 1)
 
-    def queue_measured(self, *, queued: int, running: int) -> None:
+    def queue_measured(self, *, queued: int, running: int, tasks_waiting: int) -> None:
+        """Jobs that wait and jobs that run, and tasks that could run but have no slot or no worker."""
         self._gauge("queue.queued", queued)
         self._gauge("queue.running", running)
+        self._gauge("tasks_waiting", tasks_waiting)
 
     def quality_measured(self, model: str, psnr: float, ssim: float) -> None:
         """`model` is name@version. PSNR in dB, which may be infinite and is not sent then; SSIM from -1 to 1."""

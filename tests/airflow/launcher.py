@@ -40,7 +40,7 @@ class Launcher:
 
     def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         process = self.start(*arguments)
-        output, errors = process.communicate(timeout=300)
+        output, errors = process.communicate(timeout=900)
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
     def client(self) -> Client:
@@ -52,12 +52,15 @@ class Launcher:
         """A call to Airflow's REST API below a Dag; gives the answer's JSON."""
         known = state.load(self.home)
         assert known is not None
-        with httpx.Client(base_url=known.url, timeout=30.0, trust_env=False) as http:
+        with httpx.Client(base_url=known.url, timeout=120.0, trust_env=False) as http:
             login = {"username": USER, "password": read_password(self.home)}
             token = http.post("/auth/token", json=login).json()["access_token"]
-            answer = http.request(
-                method, f"/api/v2/dags/{dag_id}/{path}", headers={"Authorization": f"Bearer {token}"}, **content
-            )
+            headers = {"Authorization": f"Bearer {token}"}
+            for _ in range(10):  # on SQLite two writers can get in each other's way, as for the launchers themselves
+                answer = http.request(method, f"/api/v2/dags/{dag_id}/{path}", headers=headers, **content)
+                if answer.status_code < 500:
+                    break
+                time.sleep(0.5)
             assert answer.is_success, answer.text
             return answer.json()
 

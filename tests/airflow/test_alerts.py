@@ -1,6 +1,7 @@
 """Alerts, deadlines and priorities on a running Airflow: its scheduler, Dag processor and executor, and a webhook."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,7 +43,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory, webhook: Webhook) -> Iterato
         launcher.run("down")
 
 
-def _until(told: Callable[[], Any], timeout_s: float = 120.0) -> Any:
+def _until(told: Callable[[], Any], timeout_s: float = 600.0) -> Any:
     end = time.monotonic() + timeout_s
     while not (found := told()):
         assert time.monotonic() < end, "it did not come"
@@ -50,16 +51,34 @@ def _until(told: Callable[[], Any], timeout_s: float = 120.0) -> Any:
     return found
 
 
+def client_log(stack: Launcher, job_id: str, task_id: str) -> str:
+    """The log of the first try of the first chunk."""
+    return json.dumps(stack.ask("GET", f"dagRuns/{job_id}/taskInstances/{task_id}/logs/1?map_index=0"))
+
+
+def test_another_dag_that_fails_is_told_with_the_page_of_its_log(stack: Launcher, webhook: Webhook) -> None:
+    before = len(webhook.texts)
+    run = {"dag_run_id": "again-1", "logical_date": None, "conf": {"retry": "s3://nowhere/in/"}}
+    stack.ask("POST", "dagRuns", dag_id="on_upload", json=run)
+    (text,) = _until(lambda: webhook.texts[before:])
+    known = state.load(stack.home)
+    assert known is not None
+    assert text.startswith("*A Dag failed: on_upload* `USAGE`")
+    assert "'s3://nowhere/in/' is no prefix below a watched one." in text
+    assert f"<{known.url}/dags/on_upload/runs/again-1/tasks/retry|Log>" in text
+
+
 def test_a_failed_job_is_told_once_from_the_dag_processor_with_a_link_to_its_page(
     stack: Launcher, webhook: Webhook, tmp_path: Path
 ) -> None:
     source, output = clips.make(tmp_path / "clip.mp4", frames=5), tmp_path / "there.mp4"
     output.write_bytes(b"mine")
+    before = len(webhook.texts)
     client = stack.client()
     client.trigger("job-refused", {"source": str(source), "output": str(output)})
     known = state.load(stack.home)
     assert known is not None
-    (text,) = _until(lambda: list(webhook.texts))
+    (text,) = _until(lambda: webhook.texts[before:])
     assert text.startswith("*Job failed* `TARGET_EXISTS`")
     assert str(output) in text
     assert f"<{known.url}/dags/upscale_video/runs/job-refused/tasks/validate|Log>" in text
@@ -78,10 +97,13 @@ def test_a_late_job_is_told_once_goes_on_and_is_told_again_once_delivered(
     late, delivered = webhook.texts[before:]
     assert late.startswith("*Deadline missed* `DEADLINE_MISSED` · job-high")
     assert delivered.startswith("*Delivered after all* · job-high")
+    assert re.search(r"It was due at [0-9: -]+ UTC and came \d+ (s|min) late\.", delivered)
+    log = client_log(stack, "job-high", "upscale")
+    assert re.search(r"The time limit of this try is \d+ min \(it was estimated to take \d+\.\d s\)\.", log)
     _until(lambda: client.run_state("job-low") == "success")
     weights = {name: {task["priority_weight"] for task in client.tasks(name)} for name in ("job-high", "job-low")}
     assert all(len(found) == 1 for found in weights.values()), "all tasks of a job, the mapped ones too, go alike"
     assert weights["job-high"].pop() - weights["job-low"].pop() in (16 * 60, 16 * 60 + 1)
     assert len(webhook.texts) == before + 2, "the other job has no deadline"
-    kept = json.loads((Path(stack.env["SR_STATE_DIR"]) / "alerts/ledger.json").read_text())
-    assert kept["outbox"] == []
+    ledger = Path(stack.env["SR_STATE_DIR"]) / "alerts/ledger.json"
+    _until(lambda: json.loads(ledger.read_text())["outbox"] == [])  # who sent a message settles it a moment later

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import httpx
 import pytest
-from moto.server import ThreadedMotoServer
 
 from sr_tasks.arrivals.jobs import Job
 from sr_tasks.config import Settings
 from sr_tasks.errors import AirflowUnavailable
+from tests.object_store import serving
 
 
 class Shelf:
@@ -53,13 +52,8 @@ def shelf() -> Shelf:
 
 @pytest.fixture(scope="session")
 def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    # All servers of a process share one memory: what earlier tests left in it is cleared.
-    httpx.post(f"http://{host}:{port}/moto-api/reset").raise_for_status()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with serving() as address:
+        yield address
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from sr_tasks.arrivals.announced import announced
 from sr_tasks.arrivals.files import Arrived, listed
 from sr_tasks.arrivals.jobs import Job
 from sr_tasks.arrivals.rules import Rules, Watch
-from sr_tasks.arrivals.taking import failed_among, failures, retry, take, take_announced, take_listed
+from sr_tasks.arrivals.taking import failed_among, failures, retry, take, take_announced, take_jobs, take_listed
 from sr_tasks.config import Settings
 from sr_tasks.errors import AirflowUnavailable, InputNotFound, SrError, UsageError
 from sr_tasks.jobs.spec import job_spec
@@ -153,9 +153,9 @@ def test_a_folder_is_watched_like_a_bucket_and_a_file_being_written_is_left_alon
     for name in ("sub/done ä.mp4", "growing.mp4", ".hidden.mp4"):
         (inbox / name).write_bytes(b"film")
     (inbox / "link.mp4").symlink_to(outside)
-    long_ago = (inbox / "growing.mp4").stat().st_mtime - 60
+    long_ago = (inbox / "growing.mp4").stat().st_mtime - 7200
     os.utime(inbox / "sub/done ä.mp4", (long_ago, long_ago))
-    watch = Watch(prefix=f"{inbox}/", output=f"{tmp_path}/out/{{folder}}{{stem}}_x{{scale}}{{suffix}}", settle_s=30)
+    watch = Watch(prefix=f"{inbox}/", output=f"{tmp_path}/out/{{folder}}{{stem}}_x{{scale}}{{suffix}}", settle_s=3600)
     taken = take_listed(Rules(uploads=(watch,)), shelf, settings)
     assert (len(taken.accepted), taken.settling) == (1, 1)
     (conf,) = shelf.jobs.values()
@@ -193,6 +193,14 @@ def test_many_at_once_are_submitted_as_room_allows_and_none_is_lost_or_doubled(
     assert len(shelf.jobs) == len(shelf.asked) == 1000
     assert len(set(shelf.sources())) == 1000
     assert highest <= 300
+
+
+def test_messages_leave_room_for_people_and_are_taken_when_they_come_again(settings: Settings, shelf: Shelf) -> None:
+    rows = [{"job_id": f"message-{number}", "conf": {"source": f"s3://media/{number}.mp4"}} for number in range(130)]
+    first = take_jobs(rows, shelf, settings)
+    assert (len(first.accepted), first.left) == (40, 90)
+    shelf.states |= dict.fromkeys(shelf.jobs, "success")
+    assert len(take_jobs(rows[40:], shelf, settings).accepted) == 40
 
 
 def test_a_job_that_airflow_refuses_is_told_and_asked_for_again(

@@ -6,12 +6,13 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.dags.fakes import STEPS, FakeSteps
+from tests.dags.receivers import Mailbox, StatsD, Webhook
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _HOME = tempfile.TemporaryDirectory(prefix="sr-dags-")
@@ -59,6 +60,7 @@ def steps(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> FakeSteps:
     package = ModuleType("sr_tasks.steps")
     for name in STEPS:
         setattr(package, name, fake.module(name))
+    package.estimate = SimpleNamespace(seconds=lambda *_: None)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "sr_tasks.steps", package)
     monkeypatch.setenv("SR_WORKDIR", str(tmp_path))
     return fake
@@ -71,6 +73,7 @@ def run_dag(dag: Any, migrated: None, monkeypatch: pytest.MonkeyPatch) -> Callab
 
     for task in dag.tasks:
         monkeypatch.setattr(task, "retry_delay", timedelta(0))
+        monkeypatch.setattr(task, "retry_exponential_backoff", 0.0)
 
     # With one, dag.test() ends in an error of its own once the tasks are done.
     monkeypatch.setattr(dag, "deadline", None)
@@ -79,3 +82,42 @@ def run_dag(dag: Any, migrated: None, monkeypatch: pytest.MonkeyPatch) -> Callab
         return dag.test(run_conf={"source": "/media/clip.mp4", **conf})
 
     return run
+
+
+@pytest.fixture
+def webhook() -> Iterator[Webhook]:
+    server = Webhook()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    server = Mailbox()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def statsd(monkeypatch: pytest.MonkeyPatch) -> Iterator[StatsD]:
+    with StatsD() as server:
+        monkeypatch.setenv("SR_STATSD_HOST", "127.0.0.1")
+        monkeypatch.setenv("SR_STATSD_PORT", str(server.port))
+        yield server
+
+
+@pytest.fixture
+def alerted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, webhook: Webhook, mailbox: Mailbox) -> Path:
+    """The scratch of a deployment that tells both."""
+    values = {
+        "SR_WORKDIR": str(tmp_path),
+        "SR_STATE_DIR": str(tmp_path / "state"),
+        "SR_ALERT_SLACK": "slack_alerts",
+        "SR_ALERT_EMAIL": "night@example.org:day@example.org",
+        "AIRFLOW_CONN_SLACK_ALERTS": webhook.connection,
+        "AIRFLOW_CONN_SMTP_DEFAULT": mailbox.connection,
+        "AIRFLOW__API__BASE_URL": "https://airflow.example.org/sr",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    return tmp_path

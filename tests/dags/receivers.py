@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+from collections import Counter
 from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import default
@@ -11,6 +12,8 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import Envelope
+
+from tests.ports import free_port
 
 
 class Webhook:
@@ -53,10 +56,8 @@ class Mailbox:
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
-        self._controller = Controller(self, hostname="127.0.0.1", port=self._port)
+        self._port = free_port()
+        self._controller = Controller(self, hostname="127.0.0.1", port=self._port, ready_timeout=120.0)
         self._controller.start()
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Envelope) -> str:  # noqa: N802
@@ -72,6 +73,32 @@ class Mailbox:
 
     def stop(self) -> None:
         self._controller.stop()
+
+
+class StatsD:
+    """A local UDP port; `counters` are the sums of all that was counted on it so far, zeros left out."""
+
+    def __init__(self) -> None:
+        self._server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._server.bind(("127.0.0.1", 0))
+        self._server.settimeout(120)
+        self.port = int(self._server.getsockname()[1])
+        self._counted: Counter[str] = Counter()
+
+    def counters(self) -> dict[str, int]:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"last", ("127.0.0.1", self.port))
+        while (line := self._server.recv(4096).decode()) != "last":
+            name, _, value = line.partition(":")
+            if value.endswith("|c") and float(value[:-2]):
+                self._counted[name] += int(float(value[:-2]))
+        return dict(self._counted)
+
+    def __enter__(self) -> "StatsD":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.close()
 
 
 def html_of(mail: EmailMessage) -> str:

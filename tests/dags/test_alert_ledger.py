@@ -1,6 +1,7 @@
 """What is sent at once, what is held back and what is never lost, by the ledger alone."""
 
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -166,3 +167,20 @@ def test_a_damaged_ledger_is_put_aside_and_begun_anew(tmp_path: Path, clock: Clo
     assert ledger.post(_alert("job"))
     assert len(_drain(ledger)) == 1
     assert (tmp_path / "ledger.damaged.json").read_text() == "{half"
+
+
+def test_nothing_grows_for_ever(tmp_path: Path, clock: Clock) -> None:
+    ledger = _ledger(tmp_path, clock)
+    for number in range(30):
+        ledger.post(_alert(f"job-{number}", code=f"CODE_{number}"))
+    dead = tmp_path / ".ledger.0123456789ab.partial.json"
+    dead.write_text("half")
+    os.utime(dead, (clock.now, clock.now))
+    _drain(ledger)
+    for wait_s in (31 * 86400, 901):
+        clock.now += wait_s
+        _drain(ledger)
+    ledger.sweep()
+    kept = json.loads((tmp_path / "ledger.json").read_text())
+    assert {name: value for name, value in kept.items() if value} == {}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ledger.json", "lock"]

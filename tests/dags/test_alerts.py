@@ -5,60 +5,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
-from sr_tasks import errors
 from sr_tasks.config import REPOSITORY
-from sr_tasks.errors import ChunkFailed, InputNotFound, QualityRefused, SrError
+from sr_tasks.errors import ChunkFailed, InputNotFound, SrError
 from sr_tasks.jobs.folder import JobFolder
 from tests.dags.fakes import FakeSteps
 from tests.dags.receivers import Mailbox, Webhook, html_of
 
 RunDag = Callable[..., Any]
-
-
-def _tree(kind: type[SrError] = SrError) -> list[type[SrError]]:
-    children = [child for child in kind.__subclasses__() if child.__module__ == errors.__name__]
-    return [kind, *(each for child in children for each in _tree(child))]
-
-
-@pytest.fixture
-def webhook() -> Iterator[Webhook]:
-    server = Webhook()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def mailbox() -> Iterator[Mailbox]:
-    server = Mailbox()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def workdir(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, webhook: Webhook, mailbox: Mailbox) -> Path:
-    """The scratch of a deployment that tells both."""
-    values = {
-        "SR_WORKDIR": str(tmp_path),
-        "SR_STATE_DIR": str(tmp_path / "state"),
-        "SR_ALERT_SLACK": "slack_alerts",
-        "SR_ALERT_EMAIL": "night@example.org:day@example.org",
-        "AIRFLOW_CONN_SLACK_ALERTS": webhook.connection,
-        "AIRFLOW_CONN_SMTP_DEFAULT": mailbox.connection,
-        "AIRFLOW__API__BASE_URL": "https://airflow.example.org/sr",
-    }
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
-    return tmp_path
 
 
 def _context(run_id: str, run: int = 0) -> dict[str, Any]:
@@ -93,33 +55,13 @@ class _Links(HTMLParser):
         self.text += data
 
 
-@pytest.mark.parametrize("kind", _tree(), ids=lambda kind: kind.code)
-def test_each_error_gives_one_alert_with_its_sentence_hint_and_links(
-    kind: type[SrError], workdir: Path, webhook: Webhook, mailbox: Mailbox
-) -> None:
-    error = kind("The clip 'a.mp4' is not right.", hint="Do this next.")
-    _fail(workdir, "job 1", error, step="upscale", chunk=3)
-    (text,), (mail,) = webhook.texts, mailbox.mails
-    page = "https://airflow.example.org/sr/dags/upscale_video/runs/job%201"
-    read = _Links(html_of(mail))
-    assert read.links == [page, f"{page}/tasks/upscale/mapped/3"]
-    assert mail["to"] == "night@example.org, day@example.org"
-    assert kind.code in mail["subject"]
-    for told in (text, read.text):
-        assert kind.code in told
-        assert error.message in told
-        assert error.hint in told
-    assert f"<{page}|Job>" in text
-    assert f"<{page}/tasks/upscale/mapped/3|Log>" in text
-
-
 def test_one_run_is_told_once_and_a_later_run_of_the_job_again(
-    workdir: Path, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+    alerted: Path, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sr_airflow.alerts.callbacks import job_failed
 
     monkeypatch.setenv("SR_ALERT_QUIET_MINUTES", "0")
-    _fail(workdir, "job", ChunkFailed("Broke off."))
+    _fail(alerted, "job", ChunkFailed("Broke off."))
     job_failed(_context("job"))
     assert len(webhook.texts) == 1
     job_failed(_context("job", run=1))
@@ -127,10 +69,10 @@ def test_one_run_is_told_once_and_a_later_run_of_the_job_again(
 
 
 def test_markup_in_a_name_stays_text_and_a_template_in_one_is_not_run(
-    workdir: Path, webhook: Webhook, mailbox: Mailbox
+    alerted: Path, webhook: Webhook, mailbox: Mailbox
 ) -> None:
     name = "<!channel> <b>&amp; {{ 7 * 191 }} <https://evil.example|x>"
-    _fail(workdir, "job", InputNotFound(f"There is no {name}.\r\nBcc: all@example.org"))
+    _fail(alerted, "job", InputNotFound(f"There is no {name}.\r\nBcc: all@example.org"))
     (text,), (mail,) = webhook.texts, mailbox.mails
     assert "&lt;!channel&gt; &lt;b&gt;&amp;amp; {{ 7 * 191 }} &lt;https://evil.example|x&gt;" in text
     assert "1337" not in text + html_of(mail)
@@ -142,20 +84,20 @@ def test_markup_in_a_name_stays_text_and_a_template_in_one_is_not_run(
     assert "\n" not in str(mail["subject"])
 
 
-def test_a_password_in_an_error_is_not_sent(workdir: Path, webhook: Webhook, mailbox: Mailbox) -> None:
-    _fail(workdir, "job", ChunkFailed("s3 said no to https://me:hunter2@host/x?X-Amz-Signature=abcdef."))
+def test_a_password_in_an_error_is_not_sent(alerted: Path, webhook: Webhook, mailbox: Mailbox) -> None:
+    _fail(alerted, "job", ChunkFailed("s3 said no to https://me:hunter2@host/x?X-Amz-Signature=abcdef."))
     assert "hunter2" not in webhook.texts[0] + str(mailbox.mails[0])
     assert "abcdef" not in webhook.texts[0] + str(mailbox.mails[0])
 
 
 def test_a_storm_is_one_alert_and_one_digest_that_counts_all_the_others(
-    workdir: Path, webhook: Webhook, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+    alerted: Path, webhook: Webhook, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sr_airflow.alerts.callbacks import send_due
 
     for number in range(60):
-        _fail(workdir, f"job-{number}", ChunkFailed(f"Frame {number} broke off."))
-    _fail(workdir, "other", InputNotFound("There is no clip."))
+        _fail(alerted, f"job-{number}", ChunkFailed(f"Frame {number} broke off."))
+    _fail(alerted, "other", InputNotFound("There is no clip."))
     assert len(webhook.texts) == len(mailbox.mails) == 2, "one for each cause"
     assert send_due() == {"sent": 0, "kept": 0}
     _later(monkeypatch, 16 * 60)
@@ -169,12 +111,12 @@ def test_a_storm_is_one_alert_and_one_digest_that_counts_all_the_others(
 
 
 def test_what_slack_does_not_take_is_sent_later_and_the_mail_not_twice(
-    workdir: Path, webhook: Webhook, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+    alerted: Path, webhook: Webhook, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sr_airflow.alerts.callbacks import send_due
 
     webhook.status = 503
-    _fail(workdir, "job", ChunkFailed("Broke off."))
+    _fail(alerted, "job", ChunkFailed("Broke off."))
     assert (len(webhook.texts), len(mailbox.mails)) == (0, 1)
     webhook.status = 200
     assert send_due() == {"sent": 0, "kept": 0}, "it waits a minute"
@@ -183,19 +125,67 @@ def test_what_slack_does_not_take_is_sent_later_and_the_mail_not_twice(
     assert (len(webhook.texts), len(mailbox.mails)) == (1, 1)
 
 
-def test_a_delivery_after_an_alert_is_told_and_one_without_is_not(workdir: Path, webhook: Webhook) -> None:
+def test_a_delivery_after_an_alert_is_told_and_one_without_is_not(alerted: Path, webhook: Webhook) -> None:
     from sr_airflow.alerts.callbacks import job_succeeded
 
     job_succeeded(_context("good"))
     assert webhook.texts == []
-    _fail(workdir, "bad", ChunkFailed("Broke off."))
+    _fail(alerted, "bad", ChunkFailed("Broke off."))
     job_succeeded(_context("bad", run=1))
     job_succeeded(_context("bad", run=1))
     assert len(webhook.texts) == 2
     assert "Delivered after all" in webhook.texts[1]
 
 
-def test_a_process_that_was_killed_is_named(workdir: Path, webhook: Webhook) -> None:
+def _run(job_id: str, *, run: int = 0, took: timedelta = timedelta(), **conf: Any) -> dict[str, Any]:
+    """The context of a run that was accepted at half past noon."""
+    accepted = datetime(2026, 5, 4, 12, 30, tzinfo=UTC)
+    dates = {"run_after": accepted, "start_date": accepted, "end_date": accepted + took}
+    return {"run_id": job_id, "dag_run": SimpleNamespace(clear_number=run, conf=conf, **dates)}
+
+
+def _miss(job_id: str, due: datetime) -> None:
+    from sr_airflow.alerts.callbacks import deadline_missed
+
+    deadline_missed(
+        context={"dag_run": {"dag_run_id": job_id, "state": "running"}, "deadline": {"id": "1", "deadline_time": due}}
+    )
+
+
+def test_a_delivery_past_its_deadline_says_once_by_how_much(alerted: Path, webhook: Webhook) -> None:
+    from sr_airflow.alerts.callbacks import job_succeeded
+
+    _miss("late", datetime(2026, 5, 4, 13, 0, tzinfo=UTC))
+    for _ in range(2):
+        job_succeeded(_run("late", took=timedelta(hours=2, minutes=7), deadline_minutes=30))
+    missed, delivered = webhook.texts
+    assert "It was due at 2026-05-04 13:00 UTC and came 1 h 37 min late." in delivered
+    assert "failed" not in delivered
+
+
+def test_a_job_that_was_run_again_and_came_late_says_both(alerted: Path, webhook: Webhook) -> None:
+    from sr_airflow.alerts.callbacks import job_succeeded
+
+    _fail(alerted, "again", ChunkFailed("Broke off."))
+    _miss("again", datetime(2026, 5, 4, 13, 0, tzinfo=UTC))
+    job_succeeded(_run("again", run=1, took=timedelta(minutes=42), deadline_minutes=30))
+    told = webhook.texts[-1]
+    assert told.startswith("*Delivered after all* · again")
+    assert "It had failed before and was run again." in told
+    assert "It was due at 2026-05-04 13:00 UTC and came 12 min late." in told
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0, "0 s"), (59, "59 s"), (61, "1 min"), (3 * 3600 + 125, "3 h 2 min"), (90000, "1 d 1 h")]
+)
+def test_lateness_is_told_in_words(seconds: int, words: str) -> None:
+    from sr_airflow.alerts.deadlines import lateness
+
+    due = datetime(2026, 5, 4, tzinfo=UTC)
+    assert lateness(due, due + timedelta(seconds=seconds)) == words
+
+
+def test_a_process_that_was_killed_is_named(alerted: Path, webhook: Webhook) -> None:
     from sr_airflow.alerts.callbacks import job_failed
 
     code = (
@@ -204,17 +194,17 @@ def test_a_process_that_was_killed_is_named(workdir: Path, webhook: Webhook) -> 
         "with marked(JobFolder(Path(sys.argv[1]), 'job'), 'upscale', 7): os.kill(os.getpid(), signal.SIGKILL)"
     )
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(str(REPOSITORY / part) for part in ("", "plugins"))}
-    killed = subprocess.run([sys.executable, "-c", code, str(workdir)], env=env, check=False)
+    killed = subprocess.run([sys.executable, "-c", code, str(alerted)], env=env, check=False)
     assert killed.returncode == -signal.SIGKILL
     job_failed(_context("job"))
     assert "The process of upscale ended without a word" in webhook.texts[0]
     assert "/tasks/upscale/mapped/7|Log>" in webhook.texts[0]
 
 
-def test_an_error_of_an_earlier_run_is_not_told_for_this_one(workdir: Path, webhook: Webhook) -> None:
+def test_an_error_of_an_earlier_run_is_not_told_for_this_one(alerted: Path, webhook: Webhook) -> None:
     from sr_airflow.alerts.callbacks import job_failed
 
-    JobFolder(workdir, "job").store_error(ChunkFailed("Long ago."), step="upscale")
+    JobFolder(alerted, "job").store_error(ChunkFailed("Long ago."), step="upscale")
     context = _context("job")
     context["dag_run"].start_date = datetime.fromtimestamp(time.time() + 3600, UTC)
     job_failed(context)
@@ -223,22 +213,23 @@ def test_an_error_of_an_earlier_run_is_not_told_for_this_one(workdir: Path, webh
 
 
 def test_a_review_tells_reviewers_where_to_answer(
-    workdir: Path, webhook: Webhook, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+    alerted: Path, webhook: Webhook, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sr_airflow.alerts.callbacks import ReviewNeeded
 
     monkeypatch.setenv("SR_REVIEW_EMAIL", "eyes@example.org")
-    JobFolder(workdir, "job").store_json("verdict", {"reasons": ["Frame 7 is 0.4 dB below the limit."]})
-    ReviewNeeded()({**_context("job"), "ti": SimpleNamespace(task_id="review")})
+    JobFolder(alerted, "job").store_json("verdict", {"reasons": ["Frame 7 is 0.4 dB below the limit."]})
+    ReviewNeeded()({**_context("job"), "ti": SimpleNamespace(task_id="review", dag_id="upscale_video")})
     assert webhook.texts == [], "reviewers have a channel of their own"
     (mail,) = mailbox.mails
     assert mail["to"] == "eyes@example.org"
     assert "Frame 7 is 0.4 dB below the limit." in html_of(mail)
     page = "https://airflow.example.org/sr/dags/upscale_video/runs/job/tasks/review/required_actions?map_index=-1"
     assert page in _Links(html_of(mail)).links
+    assert "https://airflow.example.org/sr/sr/jobs/job/report" in _Links(html_of(mail)).links
 
 
-def test_a_missed_deadline_is_told_once_and_not_for_a_job_that_ended(workdir: Path, webhook: Webhook) -> None:
+def test_a_missed_deadline_is_told_once_and_not_for_a_job_that_ended(alerted: Path, webhook: Webhook) -> None:
     from sr_airflow.alerts.callbacks import deadline_missed
 
     due = {"id": "1", "deadline_time": datetime(2026, 5, 4, 12, 30, tzinfo=UTC)}
@@ -248,7 +239,7 @@ def test_a_missed_deadline_is_told_once_and_not_for_a_job_that_ended(workdir: Pa
     assert "due at 2026-05-04 12:30 UTC and is running" in text
 
 
-def test_a_night_is_summed_up_once(workdir: Path, webhook: Webhook) -> None:
+def test_a_night_is_summed_up_once(alerted: Path, webhook: Webhook) -> None:
     from sr_airflow.alerts.callbacks import night_over
 
     counts = {"left": 5, "left_over_budget": 2, "up_to_date": 70, "device_hours": 3.25, "cost": 0.0}
@@ -263,10 +254,10 @@ def test_a_night_is_summed_up_once(workdir: Path, webhook: Webhook) -> None:
 
 @pytest.mark.parametrize("connection", ["", "nonsense", '{"conn_type": "slackwebhook", "password": "http://[::1]:1/"}'])
 def test_a_wrong_connection_leaves_the_other_channel_and_the_job_alone(
-    connection: str, workdir: Path, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+    connection: str, alerted: Path, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AIRFLOW_CONN_SLACK_ALERTS", connection)
-    _fail(workdir, "job", ChunkFailed("Broke off."))
+    _fail(alerted, "job", ChunkFailed("Broke off."))
     assert len(mailbox.mails) == 1
 
 
@@ -277,21 +268,8 @@ def test_without_channels_nothing_is_kept(tmp_path: Path, monkeypatch: pytest.Mo
     assert not (tmp_path / "state/alerts/ledger.json").exists()
 
 
-def test_a_run_that_is_refused_is_told_and_its_marks_are_gone(
-    steps: FakeSteps, run_dag: RunDag, workdir: Path, webhook: Webhook
-) -> None:
-    steps.raises["gate"] = [QualityRefused("Frame 12 is 3 dB below the limit.", hint="See the report.")]
-    run = run_dag()
-    assert run.state == "failed"
-    (text,) = webhook.texts
-    assert text.startswith("*Output refused, nothing was delivered* `QUALITY_REFUSED`")
-    assert "Frame 12 is 3 dB below the limit." in text
-    assert f"runs/{quote(run.run_id, safe='')}/tasks/gate|Log>" in text
-    assert list((JobFolder(workdir, run.run_id).path / "running").iterdir()) == []
-
-
 def test_a_job_past_its_deadline_goes_on_untold_unless_it_is_to_be_cancelled(
-    steps: FakeSteps, run_dag: RunDag, workdir: Path, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+    steps: FakeSteps, run_dag: RunDag, alerted: Path, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SR_DEADLINE_NORMAL_MINUTES", "0.000001")
     assert run_dag().state == "success"
@@ -299,15 +277,25 @@ def test_a_job_past_its_deadline_goes_on_untold_unless_it_is_to_be_cancelled(
     monkeypatch.setenv("SR_DEADLINE_CANCELS", "1")
     assert run_dag().state == "failed"
     (text,) = webhook.texts
-    assert "The deadline of the job had passed before validate began." in text
+    assert "The deadline of the job had passed before admit began." in text
 
 
-def test_what_is_due_is_sent_every_five_minutes_by_one_run_at_a_time(workdir: Path, webhook: Webhook) -> None:
+def test_what_is_due_is_sent_every_five_minutes_by_one_run_at_a_time(alerted: Path, webhook: Webhook) -> None:
     import send_alerts
 
     dag = send_alerts.send_alerts()
     assert (dag.schedule, dag.max_active_runs, dag.catchup) == (timedelta(minutes=5), 1, False)
-    assert [(task.task_id, task.retries, task.owner) for task in dag.tasks] == [("send", 3, "sr")]
+    assert [(task.task_id, task.retries, task.owner) for task in dag.tasks] == [("send", 3, "sr"), ("remind", 3, "sr")]
+    assert not dag.get_task("remind").upstream_list, "what cannot be sent keeps nobody from being reminded"
     assert dag.doc_md
     assert dag.tags
     assert dag.get_task("send").python_callable() == {"sent": 0, "kept": 0}
+
+
+def test_a_job_whose_id_cannot_name_a_folder_is_told_so(alerted: Path, webhook: Webhook) -> None:
+    from sr_airflow.alerts.callbacks import job_failed
+
+    job_failed(_context("x" * 230))
+    (text,) = webhook.texts
+    assert text.startswith("*Job failed* `USAGE`")
+    assert "cannot name a folder" in text

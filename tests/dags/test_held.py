@@ -9,7 +9,7 @@ from sr_airflow.arrivals import held
 from sr_airflow.arrivals.held import HeldMessages
 
 
-@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.sets(st.integers(0, 30), min_size=1, max_size=3), max_size=260), st.sets(st.integers(0, 30)))
 def test_a_message_is_let_go_when_all_of_its_jobs_are_accepted(
     monkeypatch: pytest.MonkeyPatch, messages: list[set[int]], there: set[int]

@@ -9,6 +9,7 @@ from typing import Any
 
 import aio_pika
 import pytest
+from aio_pika.exceptions import ChannelNotFoundEntity
 from sr_airflow.arrivals import held, messages
 from sr_airflow.arrivals.messages import MessagesTrigger
 
@@ -42,6 +43,20 @@ def airflow(monkeypatch: pytest.MonkeyPatch) -> Airflow:
 
 
 @pytest.fixture
+def given_up(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """The bodies of the messages that were acknowledged, as soon as they are."""
+    bodies: list[bytes] = []
+    acknowledge = aio_pika.message.IncomingMessage.ack
+
+    async def noted(message: aio_pika.message.IncomingMessage, multiple: bool = False) -> None:
+        await acknowledge(message, multiple)
+        bodies.append(message.body)
+
+    monkeypatch.setattr(aio_pika.message.IncomingMessage, "ack", noted)
+    return bodies
+
+
+@pytest.fixture
 def queue(broker: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
     monkeypatch.setenv("SR_AMQP_URL", broker)
     monkeypatch.setenv("SR_AMQP_QUEUE", request.node.name)
@@ -69,7 +84,7 @@ async def listening() -> AsyncIterator[list[dict[str, Any]]]:
 
 
 async def until(condition: Any) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while not condition():
             await asyncio.sleep(0.05)
 
@@ -85,59 +100,79 @@ async def left(connection: Any, queue: str) -> int:
         return int((await channel.declare_queue(queue, passive=True)).declaration_result.message_count)
 
 
+async def until_left(count: int, connection: Any, queue: str) -> None:
+    """The broker puts back what a listener held once it has noticed that it is gone."""
+    async with asyncio.timeout(120):
+        while await left(connection, queue) != count:
+            await asyncio.sleep(0.05)
+
+
+async def listeners(connection: Any, queue: str) -> int:
+    channel = await connection.channel()
+    try:
+        return int((await channel.declare_queue(queue, passive=True)).declaration_result.consumer_count)
+    except ChannelNotFoundEntity:
+        return 0
+
+
 def job(number: int) -> bytes:
     return json.dumps({"source": f"s3://media/{number}.mp4", "scale": 4}).encode()
 
 
 @NEEDED
-def test_a_message_is_given_up_only_when_its_job_is_accepted(queue: str, broker: str, airflow: Airflow) -> None:
+def test_a_message_is_given_up_only_when_its_job_is_accepted(
+    queue: str, broker: str, airflow: Airflow, given_up: list[bytes]
+) -> None:
     async def story() -> None:
         async with await aio_pika.connect(broker) as connection:
             await send(await connection.channel(), queue, job(1), job(2))
             async with listening() as told:
                 await until(lambda: len(told) == 2)
+                assert given_up == [], "not before its job is accepted"
                 airflow.runs.add(told[0]["job_id"])
-                await asyncio.sleep(0.5)
+                await until(lambda: len(given_up) == 1)
             assert told[0]["conf"] == {"source": "s3://media/1.mp4", "scale": 4}
             async with listening() as again:
                 await until(lambda: again)
                 assert [row["job_id"] for row in again] == [told[1]["job_id"]], "only what was not accepted comes again"
                 airflow.runs.add(told[1]["job_id"])
-                await asyncio.sleep(0.5)
+                await until(lambda: len(given_up) == 2)
+            assert given_up == [job(1), job(2)]
             assert await left(connection, queue) == 0
 
     asyncio.run(story())
 
 
 @NEEDED
-def test_what_is_no_job_goes_to_the_dead_letters_with_the_reason(queue: str, broker: str, airflow: Airflow) -> None:
+def test_what_is_no_job_goes_to_the_dead_letters_with_the_reason(
+    queue: str, broker: str, airflow: Airflow, given_up: list[bytes]
+) -> None:
     async def story() -> None:
         async with await aio_pika.connect(broker) as connection:
             channel = await connection.channel()
             await send(channel, queue, b"nonsense", job(1), b'{"source": "a.mp4", "scale": 3}', headers={"from": "ann"})
             async with listening() as told:
-                await until(lambda: told)
-                await asyncio.sleep(0.5)
+                await until(lambda: told and len(given_up) == 2)
             assert [row["conf"]["source"] for row in told] == ["s3://media/1.mp4"]
             dead = await channel.get_queue(messages.dead_letters(queue), ensure=False)
             first, second = await dead.get(no_ack=True), await dead.get(no_ack=True)
             assert (first.body, first.headers[messages.CODE_HEADER]) == (b"nonsense", "INPUT_INVALID")
             assert "scale=3" in str(second.headers[messages.REASON_HEADER])
             assert second.headers["from"] == "ann"
-            assert await left(connection, queue) == 1, "the job that was not accepted is there again"
+            await until_left(1, connection, queue)  # the job that was not accepted is there again
 
     asyncio.run(story())
 
 
 @NEEDED
-def test_the_same_message_twice_is_one_job(queue: str, broker: str, airflow: Airflow) -> None:
+def test_the_same_message_twice_is_one_job(queue: str, broker: str, airflow: Airflow, given_up: list[bytes]) -> None:
     async def story() -> None:
         async with await aio_pika.connect(broker) as connection:
             await send(await connection.channel(), queue, job(1), job(1), message_id="order-7")
             async with listening() as told:
                 await until(lambda: len(told) == 2)
                 airflow.runs.add(told[0]["job_id"])
-                await asyncio.sleep(0.5)
+                await until(lambda: len(given_up) == 2)
             assert told[0]["job_id"] == told[1]["job_id"]
             assert await left(connection, queue) == 0
 
@@ -174,13 +209,13 @@ def test_a_broken_connection_is_made_again(
     monkeypatch.setattr(messages.aio_pika, "connect", noted)
 
     async def story() -> None:
-        async with listening() as told:
-            await until(lambda: opened and not opened[0].is_closed)
-            await asyncio.sleep(0.3)
+        async with listening() as told, await connect(broker) as connection:
+            async with asyncio.timeout(120):
+                while not (opened and await listeners(connection, queue)):
+                    await asyncio.sleep(0.05)
             await opened[0].close(ConnectionError("as if the line broke"))
-            async with await connect(broker) as connection:
-                await send(await connection.channel(), queue, job(1))
-                await until(lambda: told)
+            await send(await connection.channel(), queue, job(1))
+            await until(lambda: told)
         assert len(opened) == 2
 
     asyncio.run(story())

@@ -115,16 +115,17 @@ def test_a_job_that_somebody_stopped_is_a_failed_run(steps: FakeSteps, run_dag: 
 
 
 @pytest.fixture
-def statsd(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]]:
-    """Gives what has arrived at a StatsD port since the last call."""
+def statsd(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], list[str]]]:
+    """Gives what has arrived at a StatsD port since the last call, once it is as many packets as are named."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
-        server.setblocking(False)
         monkeypatch.setenv("SR_STATSD_HOST", "127.0.0.1")
         monkeypatch.setenv("SR_STATSD_PORT", str(server.getsockname()[1]))
 
-        def received() -> list[str]:
-            packets = []
+        def received(least: int) -> list[str]:
+            server.settimeout(120)
+            packets = [server.recv(4096).decode() for _ in range(least)]
+            server.setblocking(False)
             with contextlib.suppress(BlockingIOError):
                 while True:
                     packets.append(server.recv(4096).decode())
@@ -134,11 +135,11 @@ def statsd(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[str]]]
 
 
 def test_the_end_of_a_job_and_its_retries_are_counted_once(
-    steps: FakeSteps, run_dag: RunDag, statsd: Callable[[], list[str]]
+    steps: FakeSteps, run_dag: RunDag, statsd: Callable[[int], list[str]]
 ) -> None:
     steps.raises["plan"] = [ChunkFailed("The disk is slow.")]
     run_dag()
-    sent = statsd()
+    sent = statsd(5)
     assert [line for line in sent if line.endswith("|c")] == [
         "sr.retry_causes.CHUNK_FAILED:1|c",
         "sr.retries:1|c",
@@ -147,7 +148,7 @@ def test_the_end_of_a_job_and_its_retries_are_counted_once(
     assert [line.split(":")[0] for line in sent if line.endswith("|ms")] == ["sr.queue_time", "sr.job_time"]
 
 
-def test_only_jobs_are_counted(statsd: Callable[[], list[str]]) -> None:
+def test_only_jobs_are_counted(statsd: Callable[[int], list[str]]) -> None:
     from sr_plugin import JobListener
 
     listener = JobListener()
@@ -155,4 +156,4 @@ def test_only_jobs_are_counted(statsd: Callable[[], list[str]]) -> None:
         run = SimpleNamespace(dag_id=dag_id)
         listener.on_dag_run_running(run, msg="")
         listener.on_dag_run_failed(run, msg="")
-    assert statsd() == ["sr.jobs.processing:1|c", "sr.jobs.failed:1|c"]
+    assert statsd(2) == ["sr.jobs.processing:1|c", "sr.jobs.failed:1|c"]

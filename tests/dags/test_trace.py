@@ -18,6 +18,8 @@ RunDag = Callable[..., Any]
 def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
     with collecting() as listening:
         monkeypatch.setenv("SR_OTLP_ENDPOINT", listening.url)
+        # A busy machine may take longer than the two seconds after which a collector is given up.
+        monkeypatch.setattr("sr_tasks.telemetry.traces.TIMEOUT_S", 120.0)
         yield listening
 
 
@@ -57,7 +59,7 @@ def test_a_job_that_fails_at_its_first_step_is_counted_with_its_code(
     """Airflow runs no teardown of a setup that failed, so `clean` cannot tell it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
-        server.settimeout(1)
+        server.settimeout(120)
         monkeypatch.setenv("SR_STATSD_HOST", "127.0.0.1")
         monkeypatch.setenv("SR_STATSD_PORT", str(server.getsockname()[1]))
         steps.raises["validate"] = [InputNotFound("There is no such file.")]

@@ -10,7 +10,7 @@ import pytest
 from airflow.sdk.exceptions import ParamValidationError
 from sr_airflow.params import job_params
 
-from sr_tasks.config import REPOSITORY
+from sr_tasks.config import REPOSITORY, Settings
 from sr_tasks.errors import UsageError
 from sr_tasks.jobs.spec import JobSpec, job_spec
 from sr_tasks.jobs.status import PHASES, Status, from_airflow
@@ -35,6 +35,7 @@ def test_the_dags_folder_imports_without_errors() -> None:
 
 def test_the_graph_is_the_line_of_steps_and_a_teardown(dag: Any) -> None:
     assert {task.task_id: sorted(task.downstream_task_ids) for task in dag.tasks} == {
+        "admit": ["validate"],
         "validate": ["clean", "plan"],
         "plan": ["prepare_model", "upscale"],
         "prepare_model": ["upscale"],
@@ -72,6 +73,25 @@ def test_a_job_that_waits_for_a_person_is_reviewing() -> None:
     assert (status.status, status.phase) == (Status.PROCESSING, "reviewing")
 
 
+@pytest.mark.parametrize("state", ["queued", "running", "deferred", "up_for_retry", "success"])
+def test_a_job_that_waits_to_be_admitted_is_pending(state: str) -> None:
+    """Airflow calls its run running, and parks its first task."""
+    tasks = [{"task_id": name, "state": state if name == "admit" else None} for name in PHASES]
+    status = from_airflow("running", tasks)
+    assert (status.status, status.phase) == (Status.PENDING, "accepted")
+
+
+def test_jobs_are_let_in_for_as_long_as_it_takes_and_wrong_limits_are_an_import_error(
+    dag: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sr_airflow.admission import admit_task
+
+    assert dag.get_task("admit").execution_timeout is None
+    monkeypatch.setenv("SR_TENANT_LIMITS", "acme")
+    with pytest.raises(UsageError, match="acme"):
+        admit_task(Settings.from_env())
+
+
 def test_nobody_is_waited_for_longer_than_the_settings_say(dag: Any) -> None:
     review = dag.get_task("review")
     assert (review.response_timeout, review.defaults) == (timedelta(hours=24), ["Reject"])
@@ -92,7 +112,7 @@ def test_the_dag_says_what_it_is(dag: Any) -> None:
     assert dag.doc_md
     assert dag.tags
     assert dag.owner == "sr"
-    assert dag.max_active_runs == 4
+    assert dag.max_active_runs == 100
     assert dag.schedule is None
 
 
@@ -180,7 +200,8 @@ def test_loading_the_dag_touches_no_database_and_no_network() -> None:
 def test_the_plugin_loads_nothing_of_the_library() -> None:
     code = (
         "import sys, sr_plugin\n"
-        "print([name for name in sys.modules if name.split('.')[0] in ('sr_tasks', 'sr_airflow', 'statsd', 'loguru')])"
+        "print([name for name in sys.modules if name.split('.')[0] "
+        "in ('sr_tasks', 'sr_airflow', 'sr_console', 'fastapi', 'statsd', 'loguru')])"
     )
     assert _python(code) == "[]"
 
@@ -191,6 +212,6 @@ def test_airflow_finds_one_plugin_and_leaves_the_packages_beside_it_alone() -> N
         "from airflow import plugins_manager\n"
         "plugins, errors = plugins_manager._get_plugins()\n"
         "print([p.name for p in plugins if str(getattr(p.source, 'path', '')).startswith('sr_')], errors,"
-        " [n for n in sys.modules if n.startswith('sr_airflow')])"
+        " [n for n in sys.modules if n.startswith(('sr_airflow', 'sr_console'))])"
     )
     assert _python(code) == "['sr'] {} []"

@@ -63,6 +63,8 @@ def test_a_worker_reads_sources_and_writes_outputs_and_never_the_other_way_round
     assert outputs == {"s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts", "s3:GetObject"}
     # Without it S3 answers 403 for an object that is not there.
     assert {("s3:ListBucket", READ), ("s3:ListBucket", WRITE)} <= pairs
+    # Airflow asks whether a log is there before it writes it, and takes a 403 for an outage: the log would be lost.
+    assert ("s3:ListBucket", "arn:aws:s3:::example-logs") in pairs
 
 
 def test_nothing_goes_over_the_wire_in_the_clear() -> None:

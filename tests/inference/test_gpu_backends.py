@@ -24,54 +24,15 @@ from sr_tasks.models.graph import build_graph
 from sr_tasks.models.prepare import prepare
 from sr_tasks.models.prepared import GraphVariant, PreparedModel
 from sr_tasks.models.registry import Registry
+from tests.inference.gpu_stand_in import CPU, CUDA, TENSORRT, FakeRuntime, gpu, installed
 from tests.models.sample_models import network_entry, noise_planes, random_network, variant, write_model
 
-CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"
 WIDTH, HEIGHT = 63, 37
-
-
-class FakeRuntime:
-    """Stands for the module onnxruntime of a GPU machine; `broken` providers are there but do not load."""
-
-    __version__ = onnxruntime.__version__
-    SessionOptions = onnxruntime.SessionOptions
-    OrtValue = onnxruntime.OrtValue
-
-    def __init__(self, *broken: str) -> None:
-        self.broken = broken
-        self.asked: list[tuple[str, list[Any]]] = []
-        self.dumps_context = True
-
-    def get_available_providers(self) -> list[str]:
-        return [TENSORRT, CUDA, CPU]
-
-    def preload_dlls(self) -> None:
-        pass
-
-    def InferenceSession(self, model: Any, options: Any = None, providers: Any = ()) -> Any:  # noqa: N802
-        self.asked.append((str(model) if isinstance(model, str) else "probe", list(providers)))
-        names = [one if isinstance(one, str) else one[0] for one in providers]
-        for name, its in (one for one in providers if not isinstance(one, str)):
-            if name == TENSORRT and its.get("trt_dump_ep_context_model") == "1" and self.dumps_context:
-                Path(its["trt_ep_context_file_path"]).write_bytes(Path(model).read_bytes())
-        session = onnxruntime.InferenceSession(model, options, providers=[CPU])
-        loaded = [name for name in names if name not in self.broken] or [CPU]
-        return SimpleNamespace(
-            get_providers=lambda: loaded,
-            io_binding=session.io_binding,
-            run_with_iobinding=session.run_with_iobinding,
-        )
 
 
 @pytest.fixture
 def runtime(monkeypatch: pytest.MonkeyPatch) -> FakeRuntime:
-    fake = FakeRuntime()
-    gpu = nvidia.Gpu(name="NVIDIA Test", compute_capability="9.0", driver="580.1", memory_bytes=16 << 30)
-    monkeypatch.setattr(onnxruntime_gpu, "ort", fake)
-    monkeypatch.setattr(nvidia, "probe", lambda: gpu)
-    # Buffers on a device that this machine does not have.
-    monkeypatch.setattr(onnxruntime_gpu, "BoundSlot", lambda *args, device: BoundSlot(*args, device="cpu"))
-    return fake
+    return installed(monkeypatch, gpu())
 
 
 def prepared(tmp_path: Path, backend: Any, precision: str = "fp16", kind: GraphVariant | None = None) -> PreparedModel:
@@ -90,7 +51,7 @@ def test_auto_takes_the_fastest_that_loads(runtime: FakeRuntime) -> None:
 
 
 def test_auto_is_openvino_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nvidia, "probe", lambda: None)
+    monkeypatch.setattr(nvidia, "visible", tuple)
     assert backend_for("auto").name == "openvino"
     with pytest.raises(UsageError, match="needs an NVIDIA GPU"):
         backend_for("cuda")
@@ -153,7 +114,8 @@ def test_tensorrt_is_asked_for_one_shape_and_keeps_what_it_builds(
 def test_an_engine_is_built_once_and_opened_from_its_context(runtime: FakeRuntime, tmp_path: Path) -> None:
     backend = TensorRtBackend()
     model = prepared(tmp_path, backend)
-    folder = model.onnx_path.parent / "engines" / f"{WIDTH}x{HEIGHT}"
+    (folder,) = (model.onnx_path.parent / "engines").iterdir()
+    assert folder.name.startswith(f"{WIDTH}x{HEIGHT}-")
     assert sorted(path.name for path in folder.iterdir()) == ["built", "context.onnx"]
     runtime.asked.clear()
     backend.open(model, WIDTH, HEIGHT, streams=5).infer(noise_planes(variant(), WIDTH, HEIGHT))
@@ -174,7 +136,8 @@ def test_engines_alone_are_enough_where_no_context_was_written(runtime: FakeRunt
     backend.open(model, WIDTH, HEIGHT)
     ((path, providers),) = runtime.asked
     assert path == str(model.onnx_path)
-    assert providers[0][1]["trt_engine_cache_path"] == str(model.onnx_path.parent / "engines" / f"{WIDTH}x{HEIGHT}")
+    (folder,) = (model.onnx_path.parent / "engines").iterdir()
+    assert providers[0][1]["trt_engine_cache_path"] == str(folder)
 
 
 def test_an_engine_whose_building_was_killed_is_built_again(
@@ -187,9 +150,30 @@ def test_an_engine_whose_building_was_killed_is_built_again(
         with pytest.raises(KeyboardInterrupt):
             backend.open(model, 32, 16)
     engines = model.onnx_path.parent / "engines"
-    assert sorted(path.name for path in engines.iterdir()) == [f"{WIDTH}x{HEIGHT}"]
+    assert [path.name.partition("-")[0] for path in engines.iterdir()] == [f"{WIDTH}x{HEIGHT}"]
     backend.open(model, 32, 16)
-    assert (engines / "32x16" / "context.onnx").is_file()
+    assert len(list(engines.glob("32x16-*/context.onnx"))) == 1
+
+
+def test_an_engine_of_one_kind_of_gpu_is_not_opened_on_another(runtime: FakeRuntime, tmp_path: Path) -> None:
+    first = TensorRtBackend(gpu())
+    model = prepared(tmp_path, first)
+    runtime.asked.clear()
+    TensorRtBackend(gpu(1, gibibytes=24)).open(model, WIDTH, HEIGHT)
+    opened = [path for path, _ in runtime.asked if path != "probe"]
+    assert opened[0] == str(model.onnx_path), "it is built anew"
+    assert len(list((model.onnx_path.parent / "engines").iterdir())) == 2
+    runtime.asked.clear()
+    TensorRtBackend(gpu(1)).open(model, WIDTH, HEIGHT)
+    (path,) = (path for path, _ in runtime.asked if path != "probe")
+    assert path.endswith("context.onnx"), "the same kind finds it, whatever its number"
+
+
+@pytest.mark.parametrize("backend", [CudaBackend, TensorRtBackend])
+def test_everything_is_opened_on_the_gpu_that_was_given(runtime: FakeRuntime, tmp_path: Path, backend: Any) -> None:
+    prepared(tmp_path, backend(gpu(3)))
+    assert runtime.devices() == {"3"}
+    assert set(runtime.buffers_on) == {3}
 
 
 @pytest.mark.parametrize("backend", [CudaBackend, TensorRtBackend])
@@ -247,7 +231,7 @@ def test_gpus_move_floats_where_cpus_move_bytes_and_nothing_else_differs(tmp_pat
 def test_the_check_says_so_where_there_is_no_gpu(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(nvidia, "probe", lambda: None)
+    monkeypatch.setattr(nvidia, "visible", tuple)
     assert gpu_check.main([]) == 3
     assert capsys.readouterr().out == "This machine has no NVIDIA GPU that its driver shows: nothing was checked.\n"
 
@@ -264,7 +248,7 @@ def test_the_check_measures_every_precision_and_finds_nothing_wrong_with_a_good_
 
 
 def test_the_check_fails_where_a_backend_does_not_load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nvidia, "probe", lambda: None)
+    monkeypatch.setattr(nvidia, "visible", tuple)
     write_model(tmp_path / "models", "sample", network=random_network())
     entry = Registry(tmp_path / "models").get("sample")
     (failure,) = gpu_check.check("tensorrt", entry, tmp_path / "cache", sizes=[(64, 48)], seconds=0.01)
@@ -272,6 +256,6 @@ def test_the_check_fails_where_a_backend_does_not_load(tmp_path: Path, monkeypat
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(nvidia.probe() is None, reason="this CPU has no NVIDIA GPU beside it")
+@pytest.mark.skipif(not nvidia.visible(), reason="this CPU has no NVIDIA GPU beside it")
 def test_all_of_the_check_holds_on_this_gpu() -> None:
     assert gpu_check.main([]) == 0

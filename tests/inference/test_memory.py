@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from sr_tasks.inference import memory
+from sr_tasks.inference import machine
 from sr_tasks.inference.memory import Room, bytes_per_px, choose_tile_px, frames_in_flight
 from sr_tasks.inference.tiles import Layout
 from sr_tasks.models.entry import ModelEntry
@@ -111,11 +111,11 @@ def test_limits_of_control_groups_are_found(tmp_path: Path, own: str, files: dic
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     (tmp_path / "own").write_text(own)
-    assert set(memory.cgroup_limits(tmp_path / "cgroup", tmp_path / "own")) == limits
+    assert set(machine.cgroup_limits(tmp_path / "cgroup", tmp_path / "own")) == limits
 
 
 def test_a_system_without_control_groups_has_its_memory(tmp_path: Path) -> None:
-    assert list(memory.cgroup_limits(tmp_path, tmp_path / "none")) == []
+    assert list(machine.cgroup_limits(tmp_path, tmp_path / "none")) == []
     assert Room.of_machine(3).streams == 3
     assert Room.of_machine(1).memory > 1 << 28
 

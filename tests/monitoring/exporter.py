@@ -112,8 +112,8 @@ def _le(bound: float) -> str:
 
 
 @contextmanager
-def exporter(mapping: MappingFile) -> Iterator[tuple[int, int]]:
-    """Gives the UDP port that StatsD lines go to and the TCP port that Prometheus scrapes."""
+def exporter(mapping: MappingFile, ports: tuple[int, int] = (0, 0)) -> Iterator[tuple[int, int]]:
+    """Gives the UDP port that StatsD lines go to and the TCP port that Prometheus scrapes: any, or those asked for."""
     store = Store(mapping)
 
     class Lines(socketserver.BaseRequestHandler):
@@ -130,8 +130,8 @@ def exporter(mapping: MappingFile) -> Iterator[tuple[int, int]]:
         def log_message(self, format: str, *args: object) -> None: ...
 
     with (
-        socketserver.UDPServer(("127.0.0.1", 0), Lines) as lines,
-        http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as page,
+        socketserver.UDPServer(("127.0.0.1", ports[0]), Lines) as lines,
+        http.server.ThreadingHTTPServer(("127.0.0.1", ports[1]), Page) as page,
     ):
         servers = (lines, page)
         threads = [threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True) for server in servers]

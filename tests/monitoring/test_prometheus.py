@@ -6,7 +6,6 @@ Between job and Prometheus stands a stand-in for statsd_exporter that reads the 
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 import urllib.parse
@@ -26,6 +25,7 @@ from sr_tasks.telemetry.progress import Observers
 from sr_tasks.telemetry.statsd import Instruments
 from tests.clips import Clip, make
 from tests.monitoring.exporter import MappingFile, exporter
+from tests.ports import free_port
 
 MONITORING = Path(__file__).resolve().parents[2] / "docker" / "monitoring"
 
@@ -74,7 +74,7 @@ class Prometheus:
         self._base = f"http://127.0.0.1:{port}"
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self._base + path, timeout=5) as answer:
+        with urllib.request.urlopen(self._base + path, timeout=30) as answer:
             return json.load(answer)["data"]
 
     def value(self, query: str) -> float | None:
@@ -82,7 +82,7 @@ class Prometheus:
         return float(result[0]["value"][1]) if result else None
 
     def wait(self, query: str, wanted: float) -> None:
-        deadline, seen = time.monotonic() + 30, None
+        deadline, seen = time.monotonic() + 240, None
         while time.monotonic() < deadline:
             try:
                 seen = self.value(query)
@@ -103,9 +103,7 @@ def statsd() -> Iterator[tuple[int, int]]:
 @pytest.fixture
 def prometheus(statsd: tuple[int, int], tmp_path: Path) -> Iterator[Prometheus]:
     """Runs with the repository's own configuration, but for addresses and haste."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     config = yaml.safe_load((MONITORING / "prometheus.yml").read_text(encoding="utf-8"))
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     config["alerting"] = {}
@@ -122,8 +120,8 @@ def prometheus(statsd: tuple[int, int], tmp_path: Path) -> Iterator[Prometheus]:
     try:
         yield Prometheus(port)
     finally:
-        process.terminate()
-        process.wait(20)
+        process.kill()  # its data is the test's own
+        process.wait()
 
 
 def test_prometheus_scrapes_what_a_real_job_sent(

@@ -167,6 +167,13 @@ def test_the_album_shows_the_same_region_of_both_files(tmp_path: Path) -> None:
         assert cv2.PSNR(small, before) > 30
 
 
+def test_the_worst_place_is_shown_as_such_even_if_it_is_the_most_detailed_too(tmp_path: Path) -> None:
+    """There is one place alone: the whole of one small frame."""
+    source = make(tmp_path / "source.mp4", width=96, height=64, frames=1, **BT601)
+    (pair,) = judge(source, write_twin(tmp_path / "twin.mp4", source)).album.pairs()
+    assert (pair.reason, pair.frame, pair.x, pair.y) == ("worst", 0, 0, 0)
+
+
 def test_the_album_turns_pictures_as_a_player_does(tmp_path: Path) -> None:
     source = make(tmp_path / "source.mp4", width=320, height=192, rotation=90, **BT601)
     album = Album(probe(source).video, 2)

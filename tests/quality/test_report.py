@@ -104,6 +104,11 @@ def test_a_passed_job_shows_no_reasons(data: ReportData) -> None:
     assert "What speaks against it" not in page.text
 
 
+def test_a_persons_decision_is_stated_also_where_nothing_spoke_against_the_output(data: ReportData) -> None:
+    decided = {"verdict": Verdict(decision=Decision.PASSED, reasons=()), "decision": "Approved by <anna>."}
+    assert "Approved by <anna>." in parsed(render(data.model_copy(update=decided))).text
+
+
 def test_a_gate_that_was_off_is_stated(data: ReportData) -> None:
     assert "switched off" not in parsed(render(data)).text
     assert "switched off" in parsed(render(data.model_copy(update={"is_gate_on": False}))).text

@@ -10,11 +10,19 @@ import pytest
 import yaml
 
 from sr_tasks.config import Settings
-from sr_tasks.errors import LicenceNotAllowed, QualityRefused, RoutesInvalid, ScaleUnsupported, UsageError
+from sr_tasks.errors import (
+    LicenceNotAllowed,
+    ModelRejected,
+    QualityRefused,
+    RoutesInvalid,
+    ScaleUnsupported,
+    SrError,
+    UsageError,
+)
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.models.registry import Registry
-from sr_tasks.steps import validate
+from sr_tasks.steps import plan, validate
 from sr_tasks.steps.records import SourceRecord
 from tests.clips import make
 from tests.models.sample_models import write_model
@@ -143,6 +151,24 @@ def test_a_job_whose_quality_was_refused_may_get_another_version(validated: Vali
     promote_new_clean(settings)
     JobFolder(settings.workdir, "job").store_error(QualityRefused("Refused."))
     assert validated("clean").model == "clean@2"
+
+
+@pytest.mark.parametrize("error", [QualityRefused, ModelRejected])
+def test_records_stay_for_a_later_step_that_alone_is_run_again(
+    validated: Validated, settings: Settings, error: type[SrError]
+) -> None:
+    """As when its cause was put right and somebody clears the task that failed: Airflow runs the set-up beside it."""
+    validated("clean")
+    plan.run("job", settings)
+    folder = JobFolder(settings.workdir, "job")
+    folder.store_error(error("The model is not what its card says."), step="prepare_model", chunk=None)
+    validated("clean")
+    assert folder.has("plan")
+    assert not folder.has("error")
+    folder.store_error(error("The model is not what its card says."), step="prepare_model", chunk=None)
+    promote_new_clean(settings)
+    validated("clean")
+    assert not folder.has("plan"), "another version was chosen: nothing of the one before may be left"
 
 
 def test_manifest_and_report_say_why(enhance: Enhance, clips: dict[str, Path]) -> None:

@@ -1,6 +1,8 @@
 """A doubtful output waits for a person: what is asked, what follows from the answer, and what stays for later."""
 
+import base64
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from sr_console import reports
 
 from sr_tasks import __main__ as cli
 from sr_tasks.config import REPOSITORY, Settings
@@ -79,11 +82,27 @@ def failed_with(error: ReviewRejected, settings: Settings) -> None:
 def test_the_question_says_why_what_was_measured_and_where_to_look(spec: JobSpec, doubting: Settings) -> None:
     assert judged(spec, doubting)["review"] is True
     asked = review.question(JOB, doubting)
-    assert asked.subject == r"Deliver a \`b\`\|c.mp4?"
+    assert asked.subject == "Deliver a `b`|c.mp4?", "Airflow shows a headline as it is"
     assert "below 99 dB a person decides" in asked.body
     assert "| Mean PSNR, dB | " in asked.body
     assert str(JobFolder(doubting.workdir, JOB).path / "report.html") in asked.body
     assert str(spec.output) in asked.body
+
+
+def test_the_question_shows_the_worst_frames_as_the_report_does(spec: JobSpec, doubting: Settings) -> None:
+    judged(spec, doubting)
+    body = review.question(JOB, doubting, pages="/prefix/sr/jobs/a%3Ab").body
+    assert "[Open the report](/prefix/sr/jobs/a%3Ab/report)" in body
+    shown = re.findall(r"!\[[^\]]+\]\(/prefix/sr/jobs/a%3Ab/pictures/(\d+)/(bicubic|output)\)", body)
+    assert len(shown) == body.count("](/prefix") - 1
+    worst = [row for row in JobFolder(doubting.workdir, JOB).load_json("pictures") if row["reason"] == "worst"]
+    assert [view for _, view in shown] == ["bicubic", "output"] * len(worst)
+    page = (JobFolder(doubting.workdir, JOB).path / "report.html").read_text()
+    for (number, view), row in zip(shown, [row for row in worst for _ in range(2)], strict=True):
+        image = reports.picture(JOB, int(number), view, doubting)
+        assert f"data:{image.media_type};base64,{base64.b64encode(image.content).decode()}" == row[view]
+        assert row[view] in page
+        assert f"frame {row['frame']}, " in body
 
 
 def test_an_approved_output_is_delivered_with_who_approved_it(spec: JobSpec, doubting: Settings) -> None:

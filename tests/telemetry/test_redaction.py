@@ -53,3 +53,33 @@ def test_access_key_ids_are_masked_anywhere() -> None:
 )
 def test_ordinary_text_is_left_alone(text: str) -> None:
     assert redacted(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"amqp://jobs:{HIDDEN}@rabbit.example.org:5672/vhost",
+        f"amqps://jobs:p@{HIDDEN}@rabbit/",
+        f"Could not reach amqp://:{HIDDEN}@rabbit/: refused",
+        f"postgresql+psycopg2://sr:{HIDDEN}@db:5432/airflow?sslmode=require",
+        f"(sqlite3.OperationalError) redis://:{HIDDEN}@cache:6379/0",
+        f"smtp://me%40example.org:{HIDDEN}@mail:587/?from_email=a",
+        f"https://hooks.slack.com/services/T024BE7LD/B024BE7LH/{HIDDEN}",
+        f"HTTPConnectionPool(host='h', port=1): Max retries exceeded with url: /services/T0/B0/{HIDDEN} (Caused by x)",
+        f"https://example.webhook.office.com/webhookb2/{HIDDEN}@1/IncomingWebhook/2/3",
+        f"https://discord.com/api/webhooks/1234/{HIDDEN}",
+        f"https://storage.googleapis.com/b/k?X-Goog-Signature={HIDDEN}",
+        f"https://h/?next=https%3A%2F%2Fb%2Fk%3FX-Amz-Signature%3D{HIDDEN}%26a%3D1",
+        f'{{"conn_type": "smtp", "password": "with \\"quotes\\" {HIDDEN}"}}',
+        f'cannot parse "{{\\"password\\": \\"{HIDDEN}\\", \\"host\\": \\"h\\"}}"',
+    ],
+)
+def test_a_secret_of_a_deployment_is_masked(text: str) -> None:
+    assert HIDDEN not in redacted(text)
+    assert "***" in redacted(text)
+
+
+def test_what_stands_beside_a_secret_stays() -> None:
+    assert redacted("amqp://jobs:pw-1@rabbit:5672/v is down") == "amqp://jobs:***@rabbit:5672/v is down"
+    assert redacted("https://h/k?X-Amz-Signature=abc&versionId=7") == "https://h/k?X-Amz-Signature=***&versionId=7"
+    assert redacted('{"password": "a\\"b", "host": "h"}') == '{"password": ***, "host": "h"}'

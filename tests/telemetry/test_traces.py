@@ -23,7 +23,9 @@ from tests.telemetry.collector import Collector, collecting, facts
 
 
 @pytest.fixture
-def collector() -> Iterator[Collector]:
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
+    # A busy machine may take longer than the two seconds after which a collector is given up.
+    monkeypatch.setattr("sr_tasks.telemetry.traces.TIMEOUT_S", 120.0)
     with collecting() as listening:
         yield listening
 
@@ -85,8 +87,10 @@ def test_a_failure_says_its_code_and_no_secret(collector: Collector, tmp_path: P
 
 
 def _in_another_process(url: str) -> None:
-    with Traces(Settings(otlp_endpoint=url)).span("job-3", "upscale", chunk=7, attempt=2):
-        pass
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sr_tasks.telemetry.traces.TIMEOUT_S", 120.0)
+        with Traces(Settings(otlp_endpoint=url)).span("job-3", "upscale", chunk=7, attempt=2):
+            pass
 
 
 def test_spans_of_several_processes_meet_in_one_trace(collector: Collector) -> None:
@@ -110,11 +114,14 @@ def test_spans_of_several_processes_meet_in_one_trace(collector: Collector) -> N
 def test_a_collector_that_is_ill_costs_one_warning_and_no_more_calls(
     collector: Collector, log: io.StringIO, ill: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sr_tasks.telemetry.traces.TIMEOUT_S", 0.2)
+    if ill != "refuses":  # an answer may be late on a busy machine, and what does not come need not be waited for
+        monkeypatch.setattr("sr_tasks.telemetry.traces.TIMEOUT_S", 0.2)
     settings = Settings(otlp_endpoint=collector.url)
     if ill == "gone":
         settings = dataclasses.replace(settings, otlp_endpoint="http://127.0.0.1:9")
-    collector.answer, collector.slow_s = (400 if ill == "refuses" else 200), (0.6 if ill == "hangs" else 0.0)
+    collector.answer = 400 if ill == "refuses" else 200
+    if ill == "hangs":
+        collector.hang()
     traces, done = Traces(settings), 0
     for _ in range(3):
         with traces.span("job-5", "plan"):

@@ -12,6 +12,10 @@ class Kind(StrEnum):
     """The quality gate, or a person, said no."""
     REVIEW = "review"
     DEADLINE = "deadline"
+    DAG = "dag"
+    """A run of another Dag than that of the jobs failed."""
+    ASIDE = "aside"
+    """A message or a file that asks for no job that can be done."""
     RECOVERED = "recovered"
     SUMMARY = "summary"
 
@@ -22,8 +26,8 @@ class Audience(StrEnum):
 
 
 REFUSALS = frozenset({"QUALITY_REFUSED", "REVIEW_REJECTED"})
-OPENING = frozenset({Kind.FAILED, Kind.REFUSED, Kind.DEADLINE})
-"""Kinds after which a delivery of the same job is worth telling."""
+OPENING = frozenset({Kind.FAILED, Kind.REFUSED, Kind.DEADLINE, Kind.DAG})
+"""Kinds after which a success of the same job or Dag is worth telling."""
 
 
 class Alert(BaseModel):
@@ -32,7 +36,10 @@ class Alert(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     kind: Kind
+    dag: str = ""
+    """The Dag, where it is not the one of the jobs."""
     job_id: str = ""
+    """Of the job; with `dag`, of that Dag's run, or of the message."""
     run: str = ""
     """Tells one run of the job from the next: an alert of a kind is sent once in each."""
     message: str
@@ -49,14 +56,19 @@ class Alert(BaseModel):
 
     @property
     def key(self) -> str:
-        return f"{self.kind}:{self.job_id}:{self.run}"
+        return f"{self.kind}:{self.dag}:{self.job_id}:{self.run}"
 
     @property
     def group(self) -> str:
-        """Alerts with the same cause and model version share a group; each summary is its own."""
+        """Alerts with the same cause and model version, or Dag, share a group; each summary is its own."""
         if self.kind is Kind.SUMMARY:
             return self.key
-        return f"{self.kind}:{self.code}:{self.model}"
+        return f"{self.kind}:{self.dag}:{self.code}:{self.model}"
+
+    @property
+    def subject(self) -> str:
+        """The job or the Dag whose success settles this."""
+        return f"dag {self.dag}" if self.dag else self.job_id
 
     @property
     def audience(self) -> Audience:

@@ -3,94 +3,101 @@
 The Dag's own callbacks run in the Dag processor, so they come too when the worker of a task was killed.
 """
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, ParamSpec
+from typing import Any
 
 from airflow.sdk import BaseNotifier
 from loguru import logger
 
 from sr_airflow.alerts import links
 from sr_airflow.alerts.alert import REFUSALS, Alert, Kind
+from sr_airflow.alerts.deadlines import due_at, lateness
 from sr_airflow.alerts.delivery import deliver, ledger, tell
 from sr_airflow.alerts.found import failure_of, model_of, report_of
+from sr_airflow.alerts.observing import began, quietly, run_of, settings_of_callback
+from sr_airflow.observed import JOB_DAG
 from sr_tasks.config import Settings
+from sr_tasks.errors import UsageError
+from sr_tasks.jobs.failure import Failure
 from sr_tasks.jobs.folder import JobFolder
-from sr_tasks.telemetry import logs
-
-DAG_ID = "upscale_video"
-
-_Given = ParamSpec("_Given")
 
 
-def _quietly(tells: Callable[_Given, None]) -> Callable[_Given, None]:
-    """Alerts observe: whatever goes wrong in one is logged, and what is observed goes on."""
-
-    @functools.wraps(tells)
-    def guarded(*given: _Given.args, **named: _Given.kwargs) -> None:
-        try:
-            tells(*given, **named)
-        except Exception as exc:
-            logger.opt(exception=exc).error("{} could not tell anybody: {}", tells.__name__, exc)
-
-    return guarded
-
-
-@_quietly
+@quietly
 def job_failed(context: Mapping[str, Any]) -> None:
     """For the Dag's `on_failure_callback`: tells of a job that ended without a delivery, once a run."""
-    settings, run_id = _settings(), str(context["run_id"])
-    folder = JobFolder(settings.workdir, run_id)
-    failure = failure_of(folder, _began(context))
+    settings, run_id = settings_of_callback(), str(context["run_id"])
+    failure, model, report = _what_failed(run_id, context, settings)
     logger.error("{} {} in {} (cause {})", failure.code, failure.message, failure.step, failure.fingerprint)
     tell(
         Alert(
             kind=Kind.REFUSED if failure.code in REFUSALS else Kind.FAILED,
             job_id=run_id,
-            run=_run(context),
+            run=run_of(context),
             message=failure.message,
             hint=failure.hint,
             code=failure.code,
             fingerprint=failure.fingerprint,
             step=failure.step,
             chunk=failure.chunk,
-            model=model_of(folder),
-            job_url=links.job(DAG_ID, run_id),
-            log_url=links.log(DAG_ID, run_id, failure.step, failure.chunk) if failure.step else "",
-            report=report_of(folder),
+            model=model,
+            job_url=links.job(JOB_DAG, run_id),
+            log_url=links.log(JOB_DAG, run_id, failure.step, failure.chunk) if failure.step else "",
+            report=report,
         ),
         settings,
     )
 
 
-@_quietly
+def _what_failed(run_id: str, context: Mapping[str, Any], settings: Settings) -> tuple[Failure, str, str]:
+    """The failure, and model and report as far as the job came; a job whose id is no name has not even a folder."""
+    try:
+        folder = JobFolder(settings.workdir, run_id)
+    except UsageError as exc:
+        return Failure.of(exc), "", ""
+    return failure_of(folder, began(context)), model_of(folder), report_of(folder)
+
+
+@quietly
 def job_succeeded(context: Mapping[str, Any]) -> None:
     """For the Dag's `on_success_callback`: tells of a delivery if something bad was told of the job before."""
-    settings, run_id = _settings(), str(context["run_id"])
-    if not ledger(settings).recovered(run_id):
+    settings, run_id = settings_of_callback(), str(context["run_id"])
+    settled = ledger(settings).settled(run_id)
+    if not settled:
         return
     folder = JobFolder(settings.workdir, run_id)
     tell(
         Alert(
             kind=Kind.RECOVERED,
             job_id=run_id,
-            run=_run(context),
-            message="The job that an alert was sent for is done and delivered.",
+            run=run_of(context),
+            message=_delivered_after(settled, context.get("dag_run"), settings),
             model=model_of(folder),
-            job_url=links.job(DAG_ID, run_id),
+            job_url=links.job(JOB_DAG, run_id),
             report=report_of(folder),
         ),
         settings,
     )
 
 
-@_quietly
+def _delivered_after(settled: frozenset[Kind], dag_run: Any, settings: Settings) -> str:
+    """A sentence on what is over: a failure, a missed deadline and by how much, or both."""
+    said = []
+    if settled - {Kind.DEADLINE}:
+        said.append("It had failed before and was run again.")
+    due = due_at(getattr(dag_run, "conf", None), getattr(dag_run, "run_after", None), settings)
+    if Kind.DEADLINE in settled and due is not None:
+        done = getattr(dag_run, "end_date", None) or datetime.now(UTC)
+        said.append(f"It was due at {_clock_time(due)} and came {lateness(due, done)} late.")
+    return " ".join(["The job that an alert was sent for is done and delivered.", *said])
+
+
+@quietly
 def deadline_missed(context: Mapping[str, Any]) -> None:
     """For the Dag's deadline: counts and tells of a job that is late. A job that failed before it was told of then."""
     from sr_tasks.telemetry.statsd import Instruments
 
-    settings, run, due = _settings(), context["dag_run"], context["deadline"]["deadline_time"]
+    settings, run, due = settings_of_callback(), context["dag_run"], context["deadline"]["deadline_time"]
     if run.get("state") not in ("queued", "running"):
         return
     instruments = Instruments(settings)
@@ -108,7 +115,7 @@ def deadline_missed(context: Mapping[str, Any]) -> None:
             else "It is cancelled before its next step, as SR_DEADLINE_CANCELS asks.",
             code="DEADLINE_MISSED",
             model=model_of(JobFolder(settings.workdir, run_id)),
-            job_url=links.job(DAG_ID, run_id),
+            job_url=links.job(JOB_DAG, run_id),
         ),
         settings,
     )
@@ -121,29 +128,45 @@ class ReviewNeeded(BaseNotifier):
         _review_needed(context)
 
 
-@_quietly
+@quietly
 def _review_needed(context: Mapping[str, Any]) -> None:
-    settings, run_id, step = _settings(), str(context["run_id"]), str(context["ti"].task_id)
-    folder = JobFolder(settings.workdir, run_id)
-    reasons = folder.load_json("verdict").get("reasons", []) if folder.has("verdict") else []
+    settings, run_id, ti = settings_of_callback(), str(context["run_id"]), context["ti"]
+    is_job = ti.dag_id == JOB_DAG
+    asked = _about_output(run_id, settings) if is_job else _about_task(context["task"])
     tell(
         Alert(
             kind=Kind.REVIEW,
+            dag="" if is_job else ti.dag_id,
             job_id=run_id,
-            run=_run(context),
-            message=" ".join(["The output waits for somebody to approve or reject it.", *map(str, reasons[:3])]),
-            hint="Without an answer it is rejected when its time is over.",
-            step=step,
-            model=model_of(folder),
-            job_url=links.job(DAG_ID, run_id),
-            log_url=links.review(DAG_ID, run_id, step),
-            report=report_of(folder),
+            run=run_of(context),
+            step=ti.task_id,
+            job_url=links.job(ti.dag_id, run_id),
+            log_url=links.review(ti.dag_id, run_id, ti.task_id),
+            **asked,
         ),
         settings,
     )
 
 
-@_quietly
+def _about_output(run_id: str, settings: Settings) -> dict[str, Any]:
+    folder = JobFolder(settings.workdir, run_id)
+    reasons = folder.load_json("verdict").get("reasons", []) if folder.has("verdict") else []
+    lapse = "rejected" if settings.review_default == "reject" else "delivered"
+    return {
+        "message": " ".join(["The output waits for somebody to approve or reject it.", *map(str, reasons[:3])]),
+        "hint": f"Without an answer it is {lapse} when its time is over.",
+        "model": model_of(folder),
+        "report": links.report(folder.job_id),
+    }
+
+
+def _about_task(task: Any) -> dict[str, Any]:
+    """What the task itself asks, and what it takes for an answer if there is none."""
+    lapse = ", ".join(map(str, task.defaults or ()))
+    return {"message": str(task.subject), "hint": f"Without an answer: {lapse}." if lapse else ""}
+
+
+@quietly
 def night_over(dag_id: str, run_id: str, night: Mapping[str, Any]) -> None:
     """Tell operations, once a run, what a night did and what is left: `night` is what its report returns."""
     text = (
@@ -152,28 +175,14 @@ def night_over(dag_id: str, run_id: str, night: Mapping[str, Any]) -> None:
         f"{night['device_hours']:g} device hours."
     )
     page = links.job(dag_id, run_id)
-    tell(Alert(kind=Kind.SUMMARY, job_id=dag_id, run=run_id, message=text, job_url=page), _settings())
+    tell(Alert(kind=Kind.SUMMARY, job_id=dag_id, run=run_id, message=text, job_url=page), settings_of_callback())
 
 
 def send_due() -> dict[str, int]:
     """Send digests whose time has come, and what could not be sent before. Raises OSError."""
-    return deliver(ledger(_settings()))
-
-
-def _settings() -> Settings:
-    settings = Settings.from_env()
-    logs.bridge_to_logging(settings)
-    return settings
-
-
-def _run(context: Mapping[str, Any]) -> str:
-    run = context.get("dag_run")
-    return str(getattr(run, "clear_number", None) or 0) if run is not None else ""
-
-
-def _began(context: Mapping[str, Any]) -> datetime | None:
-    began = getattr(context.get("dag_run"), "start_date", None)
-    return began if isinstance(began, datetime) else None
+    book = ledger(settings_of_callback())
+    book.sweep()
+    return deliver(book)
 
 
 def _clock_time(due: object) -> str:

@@ -4,7 +4,7 @@ from loguru import logger
 
 from sr_airflow.alerts import channels, messages
 from sr_airflow.alerts.alert import Alert
-from sr_airflow.alerts.ledger import Entry, Ledger
+from sr_airflow.alerts.ledger import Entry, Ledger, Section
 from sr_tasks.config import Settings
 from sr_tasks.telemetry.redaction import redacted
 
@@ -21,10 +21,18 @@ def ledger(settings: Settings) -> Ledger:
 
 
 def tell(alert: Alert, settings: Settings) -> None:
-    """Send an alert, or hold it back for a digest. One that was told before is left out. Raises OSError."""
+    """Send an alert, or hold it back for a digest. One that was told before is left out.
+
+    Where the ledger cannot be written, as on a full disk, it is sent at once: told twice is better than never.
+    """
     book = ledger(settings)
-    if book.post(alert):
-        deliver(book)
+    try:
+        if book.post(alert):
+            deliver(book)
+    except OSError as exc:
+        logger.error("the ledger of alerts cannot be written, so this one is sent without it: {}", exc)
+        told = channels.configured(settings)[alert.audience]
+        _send(Entry(sections=(Section(count=1, alerts=(alert,)),), channels=told, created_at=0.0, due_at=0.0))
 
 
 def deliver(book: Ledger) -> dict[str, int]:

@@ -7,23 +7,34 @@ from loguru import logger
 from pydantic import ValidationError
 
 from sr_airflow.alerts.marks import dead_steps
+from sr_airflow.observed import JOB_DAG
+from sr_tasks.config import Settings
 from sr_tasks.errors import JobCancelled, SrError
 from sr_tasks.jobs.failure import Failure
 from sr_tasks.jobs.folder import JobFolder
 
 _CLOCKS_MAY_DIFFER = timedelta(minutes=1)
+_LONGEST_NAME = 200
+
+
+def run_folder(settings: Settings, dag_id: str, run_id: str) -> JobFolder:
+    """Where the error of a run is kept: a job's in its folder, and those of other Dags in one of their own, as runs of
+    two Dags may have the same id. `purge` clears both. Raises UsageError for the id of a job that is no name."""
+    if dag_id == JOB_DAG:
+        return JobFolder(settings.workdir, run_id)
+    return JobFolder(settings.workdir, f"{dag_id}.{run_id}"[:_LONGEST_NAME])
 
 
 def failure_of(folder: JobFolder, began: datetime | None) -> Failure:
     """Why the run that began then failed: what a step stored, else the step that died, else that it was stopped."""
-    stored = _stored(folder)
-    if stored is not None and not _is_older(stored, began):
+    stored = stored_failure(folder, began)
+    if stored is not None:
         return stored
     for step, chunk in dead_steps(folder, began):
         return Failure.of(
             SrError(
                 f"The process of {step} ended without a word on each of its tries.",
-                hint="Most often memory ran out or the machine went away: see the machine's own log.",
+                hint="Most often memory ran out, the machine went away or its disk is full: see the machine's own log.",
             ),
             step=step,
             chunk=chunk,
@@ -36,6 +47,20 @@ def failure_of(folder: JobFolder, began: datetime | None) -> Failure:
     )
 
 
+def stored_failure(folder: JobFolder, began: datetime | None) -> Failure | None:
+    """What a step of the run that began then stored, if one did. What an earlier run left does not count."""
+    record = _record(folder, "error")
+    if not record:
+        return None
+    try:
+        failure = Failure.model_validate(record)
+    except ValidationError as exc:
+        logger.warning("the stored error of {} cannot be read: {}", folder.job_id, exc)
+        return None
+    is_older = failure.at is not None and began is not None and failure.at < began - _CLOCKS_MAY_DIFFER
+    return None if is_older else failure
+
+
 def model_of(folder: JobFolder) -> str:
     """`name@version`, or empty if the job did not come so far."""
     return str(_record(folder, "source").get("model", ""))
@@ -46,22 +71,6 @@ def report_of(folder: JobFolder) -> str:
     delivered = str(_record(folder, "delivery").get("report", ""))
     page = folder.path / "report.html"
     return delivered or (str(page) if page.is_file() else "")
-
-
-def _stored(folder: JobFolder) -> Failure | None:
-    record = _record(folder, "error")
-    if not record:
-        return None
-    try:
-        return Failure.model_validate(record)
-    except ValidationError as exc:
-        logger.warning("the stored error of {} cannot be read: {}", folder.job_id, exc)
-        return None
-
-
-def _is_older(failure: Failure, began: datetime | None) -> bool:
-    """Whether it is left from an earlier run of the job."""
-    return failure.at is not None and began is not None and failure.at < began - _CLOCKS_MAY_DIFFER
 
 
 def _record(folder: JobFolder, name: str) -> dict[str, Any]:

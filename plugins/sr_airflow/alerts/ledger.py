@@ -15,7 +15,7 @@ from loguru import logger
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sr_airflow.alerts.alert import OPENING, Alert, Audience, Kind
-from sr_tasks.storage.atomic import write_text
+from sr_tasks.storage.atomic import sweep_partials, write_text
 
 SAMPLE = 20
 """Alerts of a group that a digest lists; the others are counted."""
@@ -62,7 +62,8 @@ class _State(BaseModel):
     groups: dict[str, _Group] = {}
     outbox: list[Entry] = []
     told: dict[str, float] = {}
-    open_jobs: dict[str, float] = {}
+    unsettled: dict[str, float] = {}
+    """What was told of a job or Dag that its success settles, as `kind:subject`."""
     sent_at: list[float] = []
 
 
@@ -90,7 +91,7 @@ class Ledger:
                 return False
             state.told[alert.key] = now
             if alert.kind in OPENING:
-                state.open_jobs[alert.job_id] = now
+                state.unsettled[f"{alert.kind}:{alert.subject}"] = now
             if alert.kind is Kind.SUMMARY or self._may_go(state, alert, now):
                 state.sent_at.append(now)
                 state.outbox.append(_entry((Section(count=1, alerts=(alert,)),), channels, now))
@@ -101,12 +102,18 @@ class Ledger:
                 group.sample = [*group.sample, alert][-SAMPLE:]
             return True
 
-    def recovered(self, job_id: str) -> bool:
-        """Whether something was told of the job that its delivery settles. True once."""
+    def settled(self, subject: str) -> frozenset[Kind]:
+        """What was told of a job or a Dag (`Alert.subject`) that its success settles. Says so once."""
         if not self._path.exists():
-            return False
+            return frozenset()
         with self._state() as state:
-            return state.open_jobs.pop(job_id, None) is not None
+            keys = {kind: f"{kind}:{subject}" for kind in OPENING}
+            return frozenset(kind for kind, key in keys.items() if state.unsettled.pop(key, None) is not None)
+
+    def sweep(self) -> None:
+        """Remove what writers that were killed left beside the file."""
+        if self._path.parent.is_dir():
+            sweep_partials(self._path)
 
     def claim(self) -> Entry | None:
         """A message that is due, for the caller to send and then to settle; None if there is none."""
@@ -158,7 +165,7 @@ class Ledger:
             key: group for key, group in state.groups.items() if group.held or now - group.opened_at < self._quiet_s
         }
         state.sent_at = [sent for sent in state.sent_at if now - sent < self._quiet_s]
-        state.told, state.open_jobs = _recent(state.told, now), _recent(state.open_jobs, now)
+        state.told, state.unsettled = _recent(state.told, now), _recent(state.unsettled, now)
 
     @contextmanager
     def _state(self) -> Iterator[_State]:

@@ -1,14 +1,22 @@
-"""Addresses of Airflow's own pages, from `[api] base_url`. Reads nothing else."""
+"""Addresses of Airflow's pages and of ours in them, from `[api] base_url`. Reads nothing else."""
 
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from airflow.sdk.configuration import conf
 
 
+def _base() -> str:
+    return (conf.get("api", "base_url", fallback="") or "http://localhost:8080").rstrip("/")
+
+
+def dag(dag_id: str) -> str:
+    """The page of a Dag."""
+    return f"{_base()}/dags/{quote(dag_id, safe='')}"
+
+
 def job(dag_id: str, run_id: str) -> str:
     """The page of a run."""
-    base = conf.get("api", "base_url", fallback="") or "http://localhost:8080"
-    return f"{base.rstrip('/')}/dags/{quote(dag_id, safe='')}/runs/{quote(run_id, safe='')}"
+    return f"{dag(dag_id)}/runs/{quote(run_id, safe='')}"
 
 
 def log(dag_id: str, run_id: str, step: str, chunk: int | None = None) -> str:
@@ -20,3 +28,13 @@ def log(dag_id: str, run_id: str, step: str, chunk: int | None = None) -> str:
 def review(dag_id: str, run_id: str, step: str) -> str:
     """The page that asks a person to decide."""
     return f"{log(dag_id, run_id, step)}/required_actions?map_index=-1"
+
+
+def pages(job_id: str) -> str:
+    """Where our own pages of a job begin: a path, for what is itself shown by Airflow's server."""
+    return f"{urlsplit(_base()).path}/sr/jobs/{quote(job_id, safe='')}"
+
+
+def report(job_id: str) -> str:
+    """The report of a job, with its worst frames."""
+    return f"{_base()}/sr/jobs/{quote(job_id, safe='')}/report"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 
 from loguru import logger
 
@@ -15,12 +16,8 @@ def marked(folder: JobFolder, step: str, chunk: int | None) -> Iterator[None]:
 
     What the block raises passes.
     """
-    path = folder.path / "running" / (step if chunk is None else f"{step}.{chunk}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"")
-    except OSError as exc:
-        logger.warning("the mark {} could not be made: {}", path, exc)
+    path = _path(folder, step, chunk)
+    leave(folder, step, chunk)
     try:
         yield
     finally:
@@ -28,6 +25,16 @@ def marked(folder: JobFolder, step: str, chunk: int | None) -> Iterator[None]:
             path.unlink(missing_ok=True)
         except OSError as exc:
             logger.warning("the mark {} could not be removed: {}", path, exc)
+
+
+def leave(folder: JobFolder, step: str, chunk: int | None) -> None:
+    """Make a mark that stays: it has no content, so it fits where nothing else can be written."""
+    path = _path(folder, step, chunk)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    except OSError as exc:
+        logger.warning("the mark {} could not be made: {}", path, exc)
 
 
 def dead_steps(folder: JobFolder, began: datetime | None) -> list[tuple[str, int | None]]:
@@ -38,3 +45,7 @@ def dead_steps(folder: JobFolder, began: datetime | None) -> list[tuple[str, int
             step, _, chunk = path.name.partition(".")
             found.append((step, int(chunk) if chunk.isdigit() else None))
     return found
+
+
+def _path(folder: JobFolder, step: str, chunk: int | None) -> Path:
+    return folder.path / "running" / (step if chunk is None else f"{step}.{chunk}")

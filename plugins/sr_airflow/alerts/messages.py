@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from sr_airflow.alerts.alert import Alert, Kind
-from sr_airflow.alerts.ledger import Entry
+from sr_airflow.alerts.ledger import Entry, Section
 from sr_tasks.telemetry.redaction import redacted
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -22,6 +22,8 @@ HEADLINES: dict[Kind, str] = {
     Kind.REFUSED: "Output refused, nothing was delivered",
     Kind.REVIEW: "A person has to decide",
     Kind.DEADLINE: "Deadline missed",
+    Kind.DAG: "A Dag failed",
+    Kind.ASIDE: "Not taken",
     Kind.RECOVERED: "Delivered after all",
     Kind.SUMMARY: "Summary",
 }
@@ -30,6 +32,8 @@ _PLURALS: dict[Kind, str] = {
     Kind.REFUSED: "outputs were refused",
     Kind.REVIEW: "jobs wait for a person",
     Kind.DEADLINE: "deadlines were missed",
+    Kind.DAG: "runs of a Dag failed",
+    Kind.ASIDE: "files or messages were not taken",
     Kind.RECOVERED: "jobs were delivered after all",
     Kind.SUMMARY: "summaries",
 }
@@ -57,27 +61,41 @@ def render(entry: Entry) -> Message:
 
 
 def _single(alert: Alert) -> dict[str, Any]:
-    headline = HEADLINES[alert.kind]
+    headline = _headline(alert)
     about = " ".join(filter(None, (alert.code, alert.job_id)))
-    return {"subject": f"{headline}: {about}" if about else headline, "headline": headline, "alert": alert}
+    values = {"headline": headline, "alert": alert, "page": "Run" if alert.dag else "Job"}
+    return {"subject": f"{headline}: {about}" if about else headline, **values}
+
+
+def _headline(alert: Alert) -> str:
+    if alert.dag and alert.kind is Kind.RECOVERED:
+        return f"{alert.dag} works again"
+    return f"{HEADLINES[alert.kind]}: {alert.dag}" if alert.dag else HEADLINES[alert.kind]
 
 
 def _digest(entry: Entry) -> dict[str, Any]:
     sections = [
         {
-            "title": f"{section.count} {_PLURALS[section.alerts[0].kind]}" if section.count > 1 else
-            f"1: {HEADLINES[section.alerts[0].kind]}",
+            "title": _title(section),
             "first": section.alerts[-1],
             "alerts": section.alerts,
             "unlisted": section.count - len(section.alerts),
         }
         for section in entry.sections
-    ]  # fmt: skip
+    ]
     total = sum(section.count for section in entry.sections)
     return {
         "subject": f"{total} alerts held back: {', '.join(str(s['title']) for s in sections)}",
         "sections": sections,
     }
+
+
+def _title(section: Section) -> str:
+    alert = section.alerts[0]
+    if section.count == 1:
+        return f"1: {_headline(alert)}"
+    of_dag = f": {alert.dag}" if alert.dag else ""
+    return f"{section.count} {_PLURALS[alert.kind]}{of_dag}"
 
 
 @cache

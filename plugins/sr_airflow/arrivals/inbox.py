@@ -49,7 +49,16 @@ class AirflowInbox:
 
 def accepted(job_ids: list[str]) -> int:
     """How many of these jobs Airflow has, in whatever state. For triggers; blocks. Raises AirflowUnavailable."""
+    return _count(job_ids, None)
+
+
+def live(job_ids: list[str]) -> int:
+    """How many of these jobs are queued or run. For tasks and triggers; blocks. Raises AirflowUnavailable."""
+    return _count(job_ids, ["queued", "running"])
+
+
+def _count(job_ids: list[str], states: list[str] | None) -> int:
     try:
-        return RuntimeTaskInstance.get_dr_count(dag_id=DAG_ID, run_ids=job_ids)
+        return RuntimeTaskInstance.get_dr_count(dag_id=DAG_ID, run_ids=job_ids, states=states)
     except AirflowRuntimeError as exc:
         raise AirflowUnavailable(f"Airflow did not say which jobs it has: {exc.error.error.value}.") from exc

@@ -4,6 +4,7 @@ What is no job goes to the dead-letter queue with the reason. Whatever dies, the
 """
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import asdict
@@ -19,13 +20,14 @@ from sr_tasks.arrivals.jobs import Job
 from sr_tasks.arrivals.messages import job_of_message
 from sr_tasks.config import Settings
 from sr_tasks.errors import SrError
+from sr_tasks.telemetry.redaction import redacted
 
 log = logging.getLogger(__name__)
 
 CODE_HEADER, REASON_HEADER = "x-sr-code", "x-sr-reason"
 _AT_ONCE = 100
 _PAUSE_S = 5.0
-_PATIENCE_S = 300.0
+_PATIENCE_S = 60.0
 _BROKEN = (AMQPError, OSError, TimeoutError)
 
 Inflow = asyncio.Queue[AbstractIncomingMessage]
@@ -49,9 +51,9 @@ class MessagesTrigger(BaseEventTrigger):
                     async for event in _events(connection, settings.amqp_queue):
                         yield event
             except _BROKEN as exc:
-                log.warning("RabbitMQ is tried again in %s s: %s: %s", _PAUSE_S, type(exc).__name__, exc)
+                log.warning("RabbitMQ is tried again in %s s: %s: %s", _PAUSE_S, type(exc).__name__, redacted(str(exc)))
             except SrError as exc:
-                log.warning("%s: %s", exc.code, exc)
+                log.warning("%s: %s", exc.code, redacted(str(exc)))
             await asyncio.sleep(_PAUSE_S)
 
 
@@ -102,8 +104,8 @@ async def _job(message: AbstractIncomingMessage, channel: AbstractChannel, dead:
     try:
         return job_of_message(message.body, message.message_id)
     except SrError as exc:
-        log.warning("A message is no job. %s: %s", exc.code, exc)
-        reason = {CODE_HEADER: exc.code, REASON_HEADER: str(exc)[:1000]}
+        log.warning("A message is no job. %s: %s", exc.code, redacted(str(exc)))
+        reason = {CODE_HEADER: exc.code, REASON_HEADER: redacted(str(exc))[:1000]}
         copy = aio_pika.Message(
             message.body,
             headers={**message.headers, **reason},
@@ -114,7 +116,15 @@ async def _job(message: AbstractIncomingMessage, channel: AbstractChannel, dead:
         # The broker confirms this before the original is given up: killed in between, the message is there twice.
         await channel.default_exchange.publish(copy, routing_key=dead)
         await message.ack()
+        await asyncio.to_thread(_tell, message, exc, dead)
         return None
+
+
+def _tell(message: AbstractIncomingMessage, reason: SrError, dead: str) -> None:
+    from sr_airflow.alerts.dags import put_aside
+
+    name = message.message_id or f"without an id, {hashlib.sha256(message.body).hexdigest()[:12]}"
+    put_aside("on_message", f"message {name}", reason.code, reason.message, f"{reason.hint} It lies in {dead}.".strip())
 
 
 async def _make(connection: AbstractConnection, name: str) -> None:

@@ -17,6 +17,7 @@ from sr_tasks.arrivals.announced import announced
 from sr_tasks.arrivals.files import Arrived
 from sr_tasks.config import Settings
 from sr_tasks.errors import SrError
+from sr_tasks.telemetry.redaction import redacted
 
 if TYPE_CHECKING:
     from sr_tasks.arrivals.sqs import Queue, Received
@@ -62,7 +63,7 @@ class UploadsTrigger(BaseEventTrigger):
                 for receipt in done:
                     await asyncio.to_thread(queue.delete, receipt)
             except SrError as exc:
-                log.warning("%s: %s", exc.code, exc)
+                log.warning("%s: %s", exc.code, redacted(str(exc)))
                 await asyncio.sleep(_PAUSE_S)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import secrets
 import socket
 from base64 import urlsafe_b64encode
@@ -19,6 +20,9 @@ STACK_VARIABLE = "SR_STACK"
 """Set to the stack's id in each of its processes."""
 
 _HOST = "127.0.0.1"
+_PORTS = range(20_000, 32_000)
+"""Below those that systems give out by themselves: it takes seconds until the API server listens at what was found."""
+_PORTS_TRIED = 100
 _PASSWORDS = "simple_auth_manager_passwords.json.generated"
 _SECRETS = "secrets.json"
 
@@ -53,15 +57,15 @@ def read_password(home: Path) -> str:
 
 
 def free_port(wanted: int) -> int:
-    """`wanted` if nobody listens there, else one that is free."""
-    for port in (wanted, 0):
+    """`wanted` if nobody listens there, else one that is free and that no outgoing connection will be given."""
+    for port in (*([wanted] if wanted else []), *random.sample(_PORTS, _PORTS_TRIED)):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((_HOST, port))
             except OSError:
                 continue
-            return int(probe.getsockname()[1])
+            return port
     raise UsageError("No port is free on 127.0.0.1.", hint="Stop some server.")
 
 

@@ -10,6 +10,7 @@ _PRELOADED = (
     "airflow.dag_processing.bundles.manager",
     "airflow.dag_processing.dagbag",
     "airflow.providers.standard.decorators.python",
+    "sr_airflow.admission",
     "sr_airflow.job",
     "sr_airflow.params",
     "sr_tasks.steps.pipeline",

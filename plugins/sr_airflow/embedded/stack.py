@@ -98,6 +98,8 @@ def _running_or_started(home: HomeSettings, settings: Settings, *, keep: bool, n
     except BaseException:
         _stop(home, stack.state)
         raise
+    stack = dataclasses.replace(stack, state=dataclasses.replace(stack.state, is_ready=True))
+    stack.state.store(home.home)
     return stack
 
 

@@ -30,6 +30,8 @@ class StackState:
     workdir: str
     keep: bool
     """Started by `up`: stays until `down`. Otherwise it ends with its last user."""
+    is_ready: bool = False
+    """Its launcher has seen it answer."""
 
     @property
     def url(self) -> str:

@@ -23,9 +23,16 @@ COMPONENTS: dict[str, list[str]] = {
     "api-server": ["airflow", "api-server"],
     "scheduler": ["sr_airflow.embedded.scheduler"],
     "dag-processor": ["airflow", "dag-processor"],
+    "triggerer": ["airflow", "triggerer", "--skip-serve-logs"],
 }
-"""No triggerer: no task of ours defers. No log server: the API server reads the logs' files."""
+"""No log server: the API server reads the logs' files."""
 
+_LAST = "triggerer"
+"""Started when the others are ready: a job that need not wait does without it, and would be slower beside its start."""
+_LAST_AFTER_S = 60.0
+"""Or then, if the launcher that would have said so is gone."""
+_COURTESY = 5
+"""Added to its nice value: it does little, and frames are worth more."""
 _LIFE_WORTH_RESTARTING_S = 30.0
 _GRACE_S = 2.0
 _TICK_S = 0.25
@@ -48,7 +55,7 @@ class Supervisor:
         try:
             if not self._migrate():
                 return 1
-            for name in COMPONENTS:
+            for name in (name for name in COMPONENTS if name != _LAST):
                 self._start(name)
             return self._watch()
         finally:
@@ -83,23 +90,32 @@ class Supervisor:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self._home,
-                preexec_fn=processes.die_with_parent,
+                preexec_fn=processes.die_with_parent if name != _LAST else _give_way,
             )
 
     def _watch(self) -> int:
         while not self._stopping:
             time.sleep(_TICK_S)
             self._reap_orphans()
-            for name, component in self._running.items():
-                if component.poll() is None:
-                    continue
-                print(f"{name} ended with {component.returncode}.", flush=True)
-                if time.monotonic() - self._started_s[name] < _LIFE_WORTH_RESTARTING_S:
+            ended = [name for name, component in self._running.items() if component.poll() is not None]
+            for name in ended:
+                is_young = time.monotonic() - self._started_s[name] < _LIFE_WORTH_RESTARTING_S
+                if is_young and name == _LAST:
+                    continue  # most jobs do without it for a while
+                print(f"{name} ended with {self._running[name].returncode}.", flush=True)
+                if is_young:
                     return 1
                 self._start(name)
+            if _LAST not in self._running and self._is_time_for_last():
+                self._start(_LAST)
             if self._is_abandoned():
                 return 0
         return 0
+
+    def _is_time_for_last(self) -> bool:
+        known = state.load(self._home)
+        is_late = time.monotonic() - min(self._started_s.values()) > _LAST_AFTER_S
+        return is_late or (known is not None and known.is_ready)
 
     def _reap_orphans(self) -> None:
         known = {component.pid for component in self._running.values()}
@@ -139,6 +155,12 @@ class Supervisor:
             for child in children:
                 processes.send(child, signal.SIGKILL)
             psutil.wait_procs(children, timeout=0.2)
+
+
+def _give_way() -> None:
+    """Called in the new child."""
+    processes.die_with_parent()
+    os.nice(_COURTESY)
 
 
 def main() -> int:

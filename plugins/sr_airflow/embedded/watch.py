@@ -9,7 +9,8 @@ from typing import Any, TextIO
 from sr_airflow.embedded.client import Client
 from sr_airflow.embedded.home import DAG_ID
 from sr_tasks import errors
-from sr_tasks.errors import AirflowUnavailable, SrError
+from sr_tasks.errors import AirflowUnavailable, IntegrityBroken, SrError
+from sr_tasks.jobs.admission import Admissions
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.status import PHASES, JobStatus, Status, from_airflow
 from sr_tasks.telemetry.progress import FramesDone, JobEnded, PhaseStarted, Progress
@@ -40,10 +41,21 @@ class Job:
         known = self.folder.load_json("delivery")
         return {name: str(known[name]) for name in ("output", "report", "manifest")}
 
+    def place(self) -> str:
+        """What to add to its phase while it waits to be admitted; nothing if it does not."""
+        ahead = Admissions(self.workdir).ahead_of(self.job_id)
+        return "" if ahead is None else f", waits behind {ahead}" if ahead else ", waits and is next"
+
     def frames(self) -> FramesDone | None:
-        """Frames done of all chunks together; None while there is no plan."""
+        """Frames done of all chunks together; None while there is no plan, or while the last step clears up."""
         if not self.folder.has("plan"):
             return None
+        try:
+            return self._frames()
+        except IntegrityBroken:
+            return None
+
+    def _frames(self) -> FramesDone:
         total = sum(chunk["frames"] for chunk in self.folder.load_json("plan")["chunks"])
         chunks = [self._chunk(path) for path in (self.folder.path / "progress").glob("[0-9]*.json")]
         fps = sum(chunk["fps"] for chunk in chunks if chunk["done"] < chunk["total"])
@@ -108,12 +120,13 @@ def _show(job: Job, status: JobStatus, shown: str, observer: Progress) -> str:
     if status.status in (Status.COMPLETED, Status.FAILED):
         observer.on_event(JobEnded(status=status.status))
         return status.phase
-    if status.phase != shown:
-        observer.on_event(PhaseStarted(phase=status.phase))
-    frames = job.frames() if status.phase.startswith(PHASES["upscale"]) else None
+    phase = status.phase + (job.place() if status.status is Status.PENDING else "")
+    if phase != shown:
+        observer.on_event(PhaseStarted(phase=phase))
+    frames = job.frames() if phase.startswith(PHASES["upscale"]) else None
     if frames is not None:
         observer.on_event(frames)
-    return status.phase
+    return phase
 
 
 def _by_code() -> dict[str, type[SrError]]:

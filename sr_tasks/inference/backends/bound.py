@@ -14,15 +14,22 @@ class BoundSlot:
     """See `Slot`. Planes are copied into buffers that stay bound, computed, and copied back: nothing is allocated."""
 
     def __init__(
-        self, session: ort.InferenceSession, variant: GraphVariant, width: int, height: int, *, device: str
+        self,
+        session: ort.InferenceSession,
+        variant: GraphVariant,
+        width: int,
+        height: int,
+        *,
+        device: str,
+        ordinal: int = 0,
     ) -> None:
-        """`device` is cuda or cpu: where the buffers are."""
+        """`device` is cuda or cpu: where the buffers are; `ordinal` which of several GPUs."""
         self._session = session
         self._binding = session.io_binding()
         names, dtype = plane_names(variant), plane_dtype(variant)
 
         def buffers(shapes: tuple[tuple[int, int], ...]) -> list[ort.OrtValue]:
-            return [ort.OrtValue.ortvalue_from_shape_and_type([1, 1, *one], dtype, device, 0) for one in shapes]
+            return [ort.OrtValue.ortvalue_from_shape_and_type([1, 1, *one], dtype, device, ordinal) for one in shapes]
 
         self._inputs = buffers(plane_shapes(variant, width, height))
         self._outputs = buffers(output_plane_shapes(variant, width, height))

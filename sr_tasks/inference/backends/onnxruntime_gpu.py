@@ -1,6 +1,7 @@
 """ONNX Runtime on an NVIDIA GPU, through its CUDA and its TensorRT provider. Knows prepared models, not videos."""
 
 import contextlib
+import hashlib
 import importlib.metadata
 import importlib.util
 import io
@@ -17,6 +18,7 @@ from sr_tasks.errors import ModelRejected, UsageError
 from sr_tasks.inference.backends import nvidia
 from sr_tasks.inference.backends.bound import BoundSlot
 from sr_tasks.inference.backends.geometry import plane_names, plane_shapes
+from sr_tasks.inference.backends.nvidia import Gpu
 from sr_tasks.inference.backends.pool import PooledSession
 from sr_tasks.models.prepared import PreparedModel
 from sr_tasks.models.runtime import BackendName, Precision, Session
@@ -42,9 +44,9 @@ class CudaBackend:
     compiles_ahead = False
     provider: ClassVar[str] = _CUDA
 
-    def __init__(self) -> None:
-        """Raises UsageError, saying what is missing, on a machine where the provider does not run."""
-        gpu = nvidia.probe()
+    def __init__(self, gpu: Gpu | None = None) -> None:
+        """On `gpu`, or on the first one there is. Raises UsageError, saying what is missing, where it does not run."""
+        gpu = gpu or next(iter(nvidia.visible()), None)
         if gpu is None:
             raise UsageError(
                 f"Backend {self.name} needs an NVIDIA GPU, and this machine's driver shows none.",
@@ -53,7 +55,7 @@ class CudaBackend:
         self._gpu = gpu
         self.device = gpu.name
         self.version = str(ort.__version__)
-        _require_provider(self.provider)
+        _require_provider(self.provider, gpu.ordinal)
         self.architecture = (
             f"compute {gpu.compute_capability}, driver {gpu.driver}, {gpu.memory_bytes >> 20} MiB, {_libraries()}"
         )
@@ -66,7 +68,10 @@ class CudaBackend:
             )
         try:
             sessions = [self._session(model, width, height) for _ in range(min(streams, _SLOTS))]
-            slots = [BoundSlot(session, model.variant, width, height, device="cuda") for session in sessions]
+            slots = [
+                BoundSlot(session, model.variant, width, height, device="cuda", ordinal=self._gpu.ordinal)
+                for session in sessions
+            ]
         except ONNXRUNTIME_ERRORS as exc:
             raise ModelRejected(
                 f"{self.provider} does not take {model.onnx_path} at {width}x{height}: {exc}",
@@ -75,7 +80,7 @@ class CudaBackend:
         return PooledSession(model, width, height, slots)
 
     def _session(self, model: PreparedModel, width: int, height: int) -> ort.InferenceSession:
-        return _opened(model.onnx_path, model, width, height, [(_CUDA, cuda_options(model.precision))])
+        return _opened(model.onnx_path, model, width, height, [(_CUDA, cuda_options(model.precision, self._gpu))])
 
 
 class TensorRtBackend(CudaBackend):
@@ -87,7 +92,9 @@ class TensorRtBackend(CudaBackend):
     provider: ClassVar[str] = _TENSORRT
 
     def _session(self, model: PreparedModel, width: int, height: int) -> ort.InferenceSession:
-        folder = model.onnx_path.parent / "engines" / f"{width}x{height}"
+        # An engine runs on the kind of GPU it was built for alone, and a fleet may have several.
+        kind = hashlib.sha256(self.architecture.encode()).hexdigest()[:12]
+        folder = model.onnx_path.parent / "engines" / f"{width}x{height}-{kind}"
         if not (folder / _BUILT).is_file():
             self._build(model, width, height, folder)
         # A context model holds the engine itself: nothing is parsed or optimised again.
@@ -114,15 +121,21 @@ class TensorRtBackend(CudaBackend):
         self, path: Path, model: PreparedModel, width: int, height: int, folder: Path, *, dump: bool
     ) -> ort.InferenceSession:
         workspace = min(_WORKSPACE_BYTES, self._gpu.memory_bytes // 2)
-        options = tensorrt_options(model, width, height, folder, workspace_bytes=workspace, dump=dump)
+        options = tensorrt_options(model, width, height, folder, self._gpu, workspace_bytes=workspace, dump=dump)
         # What TensorRT does not take goes to CUDA.
-        return _opened(path, model, width, height, [(_TENSORRT, options), (_CUDA, cuda_options(model.precision))])
+        cuda = cuda_options(model.precision, self._gpu)
+        return _opened(path, model, width, height, [(_TENSORRT, options), (_CUDA, cuda)])
 
 
-def cuda_options(precision: Precision) -> dict[str, str]:
+def is_installed() -> bool:
+    """Whether the onnxruntime of this machine is one for GPUs; whether it runs shows when a backend is made."""
+    return _CUDA in ort.get_available_providers()
+
+
+def cuda_options(precision: Precision, gpu: Gpu) -> dict[str, str]:
     """Options of the CUDA provider. fp32 means it: TF32 would round to ten bits. ONNX Runtime keeps its own stream."""
     return {
-        "device_id": "0",
+        "device_id": str(gpu.ordinal),
         "arena_extend_strategy": "kSameAsRequested",
         "cudnn_conv_algo_search": "EXHAUSTIVE",
         "cudnn_conv_use_max_workspace": "1",
@@ -132,14 +145,14 @@ def cuda_options(precision: Precision) -> dict[str, str]:
 
 
 def tensorrt_options(
-    model: PreparedModel, width: int, height: int, folder: Path, *, workspace_bytes: int, dump: bool
+    model: PreparedModel, width: int, height: int, folder: Path, gpu: Gpu, *, workspace_bytes: int, dump: bool
 ) -> dict[str, str]:
     """Options of the TensorRT provider for frames of just this size: engines, tactics timed and, with `dump`, the
     context model go to `folder`."""
     shapes = zip(plane_names(model.variant), plane_shapes(model.variant, width, height), strict=True)
     profile = ",".join(f"{name}:1x1x{rows}x{columns}" for name, (rows, columns) in shapes)
     options = {
-        "device_id": "0",
+        "device_id": str(gpu.ordinal),
         "trt_fp16_enable": "1" if model.precision in ("fp16", "int8") else "0",
         "trt_int8_enable": "1" if model.precision == "int8" else "0",
         "trt_profile_min_shapes": profile,
@@ -185,7 +198,7 @@ def _require_first(session: ort.InferenceSession, provider: str, told: str = "")
         )
 
 
-def _require_provider(provider: str) -> None:
+def _require_provider(provider: str, ordinal: int) -> None:
     """A library that is missing shows only when a session is made, and then as a quiet change to the CPU."""
     available = ort.get_available_providers()
     if provider not in available:
@@ -202,7 +215,9 @@ def _require_provider(provider: str) -> None:
     with contextlib.redirect_stdout(io.StringIO()) as told:
         try:
             _load_libraries(tensorrt=provider == _TENSORRT)
-            session = ort.InferenceSession(model.SerializeToString(), options, providers=[provider])
+            session = ort.InferenceSession(
+                model.SerializeToString(), options, providers=[(provider, {"device_id": str(ordinal)})]
+            )
         except _LOADING_ERRORS as exc:
             raise UsageError(f"{provider} does not load: {exc}", hint=_HINT) from exc
     _require_first(session, provider, told.getvalue())

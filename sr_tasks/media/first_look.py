@@ -1,0 +1,70 @@
+"""The first look at a source, taken by a process of its own: files come from anywhere, and decoders have holes."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from sr_tasks.media.assemble import StreamFate, plan_streams
+from sr_tasks.media.confined import Bounds, confined
+from sr_tasks.media.degradation import measure
+from sr_tasks.media.info import Degradation, MediaInfo, VideoInfo
+from sr_tasks.media.probe import glance, probe
+
+_BYTES_PER_PX = 96
+"""Sixteen reference frames of the largest kind, 12-bit 4:4:4: more no codec holds."""
+_OTHER_BYTES = 512 << 20
+_CPU_S = 120
+_BYTES_PER_CPU_S = 2 << 20
+"""A twentieth of what was measured, or less: walking a file's packets is work, and machines differ."""
+
+
+class Findings(BaseModel):
+    """What `validate` wants to know of a source."""
+
+    model_config = ConfigDict(frozen=True)
+
+    media: MediaInfo
+    display_matrix: tuple[int, ...] | None
+    mastering_display_hex: str
+    content_light_level_hex: str
+    lost: tuple[str, ...]
+    """What the frames carry beside pixels that the output will not."""
+
+
+class _Fates(BaseModel):
+    fates: tuple[StreamFate, ...]
+
+
+def bounds_for(path: Path, *, max_pixels: int, task_bytes: int) -> Bounds:
+    """For reading a file whose frames may have `max_pixels`, by a task that may have `task_bytes` in all."""
+    return Bounds(
+        memory_bytes=min(_OTHER_BYTES + _BYTES_PER_PX * max_pixels, task_bytes),
+        cpu_s=_CPU_S + path.stat().st_size // _BYTES_PER_CPU_S,
+    )
+
+
+def first_look(path: Path, bounds: Bounds, *, max_pixels: int, max_duration_s: float) -> Findings:
+    """Raises what `glance` and `probe` raise, and what `confined` raises."""
+
+    def look() -> Findings:
+        first = glance(path, max_pixels=max_pixels, max_duration_s=max_duration_s)
+        return Findings(
+            media=probe(path, first),
+            display_matrix=first.display_matrix,
+            mastering_display_hex=first.hdr.mastering_display.hex(),
+            content_light_level_hex=first.hdr.content_light_level.hex(),
+            lost=tuple(sorted(first.lost)),
+        )
+
+    return confined(look, Findings, path, bounds)
+
+
+def planned_streams(path: Path, bounds: Bounds, video: VideoInfo, suffix: str, codec: str) -> list[StreamFate]:
+    """Raises what `plan_streams` raises, and what `confined` raises."""
+    found = confined(lambda: _Fates(fates=tuple(plan_streams(path, video, suffix, codec))), _Fates, path, bounds)
+    return list(found.fates)
+
+
+def measured(path: Path, bounds: Bounds, video: VideoInfo) -> Degradation:
+    """Raises what `measure` raises, and what `confined` raises."""
+    return confined(lambda: measure(path, video), Degradation, path, bounds)

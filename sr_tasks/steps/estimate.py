@@ -1,0 +1,55 @@
+"""How long a step of a job should take, as far as the plan and its finished chunks tell. Starts and stops nothing."""
+
+from itertools import islice
+
+from sr_tasks.config import Settings
+from sr_tasks.jobs.folder import JobFolder
+from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.models.registry import Registry
+from sr_tasks.steps.plan import seconds_a_frame
+from sr_tasks.steps.records import ModelRecord, PlanRecord, SourceRecord
+from sr_tasks.storage.workdir import ChunkStore
+
+_QUICK, _SLOW = {"h264": 0.06, "hevc": 0.3, "ffv1": 0.03}, {"h264": 0.2, "hevc": 3.1, "ffv1": 0.03}
+"""Seconds of one thread that a megapixel takes to encode, measured: with presets up to medium, and with slower ones."""
+_SLOW_PRESETS = frozenset({"slow", "slower", "veryslow"})
+_WHOLE = {"assemble": 0.01, "assess": 0.02}
+"""The same for the steps that go over the whole output once; measured, and rounded up."""
+_LOOKED_AT = 32
+
+
+def seconds(step: str, job_id: str, chunk: int | None, settings: Settings) -> float | None:
+    """For one try of a step, or of one chunk of it; None for a step whose work the plan does not decide.
+
+    A chunk takes what the model's card and the encoder say or, where that is more, what the slowest of the finished
+    chunks took for a frame. Raises IntegrityBroken if an earlier step left nothing.
+    """
+    if step == "upscale" and chunk is not None:
+        return _of_chunk(JobFolder(settings.workdir, job_id), chunk, settings)
+    if step in _WHOLE:
+        folder = JobFolder(settings.workdir, job_id)
+        spec, source = folder.load("spec", JobSpec), folder.load("source", SourceRecord)
+        return _WHOLE[step] * _output_megapixels(source, spec) * source.media.video.frames
+    return None
+
+
+def _of_chunk(folder: JobFolder, chunk: int, settings: Settings) -> float:
+    spec, source = folder.load("spec", JobSpec), folder.load("source", SourceRecord)
+    plan, video = folder.load("plan", PlanRecord), source.media.video
+    card = Registry.of(settings).get(source.model).card
+    rates = _SLOW if spec.preset in _SLOW_PRESETS else _QUICK
+    encoding_s = rates[spec.codec] * _output_megapixels(source, spec) / settings.worker_threads
+    planned_s = seconds_a_frame(card, video.width * video.height, spec.scale, settings) + encoding_s
+    return plan.chunks[chunk].frames * max(planned_s, _slowest_frame_s(folder, plan, settings))
+
+
+def _output_megapixels(source: SourceRecord, spec: JobSpec) -> float:
+    return source.media.video.width * source.media.video.height * spec.scale**2 / 1e6
+
+
+def _slowest_frame_s(folder: JobFolder, plan: PlanRecord, settings: Settings) -> float:
+    """Seconds a frame took in the slowest of some finished chunks; 0 if none is."""
+    store = ChunkStore(settings.workdir, folder.load("model", ModelRecord).fingerprint)
+    markers = (store.committed(chunk.index) for chunk in plan.chunks)
+    done = islice((marker for marker in markers if marker is not None), _LOOKED_AT)
+    return max((marker["seconds"] / max(marker["frames"], 1) for marker in done), default=0.0)

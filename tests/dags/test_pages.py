@@ -1,0 +1,157 @@
+"""The pages of jobs as the API server answers for them: who may see what, and what a browser is told about it."""
+
+import base64
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from sr_tasks.jobs.folder import JobFolder
+from tests.dags.fakes import FakeSteps
+
+JOB = "manual__2026-11-20T12:00:00+00:00"
+PAGE = b"<!doctype html><title>film</title>"
+REPORT = f"/sr/jobs/{quote(JOB, safe='')}/report"
+PICTURE = f"/sr/jobs/{quote(JOB, safe='')}/pictures/0/output"
+
+Browser = Callable[..., TestClient]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _run(migrated: None) -> None:
+    """Airflow knows one run of the Dag of the jobs, and one of another Dag."""
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+    from airflow.utils.types import DagRunType
+
+    with create_session() as session:
+        for dag_id, run_id in (("upscale_video", JOB), ("send_alerts", "another")):
+            run = DagRun(dag_id, run_id=run_id, run_type=DagRunType.MANUAL, run_after=datetime.now(UTC), conf={})
+            session.add(run)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> JobFolder:
+    monkeypatch.setenv("SR_WORKDIR", str(tmp_path))
+    found = JobFolder(tmp_path, JOB)
+    uri = f"data:image/jpeg;base64,{base64.b64encode(b'a picture').decode()}"
+    found.store_json("pictures", [dict.fromkeys(("source", "bicubic", "output"), uri)])
+    (found.path / "report.html").write_bytes(PAGE)
+    return found
+
+
+@pytest.fixture
+def browser(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
+    """Gives a browser that is signed in with a role: the routes as Airflow mounts them, before its own auth manager."""
+    from airflow.api_fastapi import app as airflow_app
+    from sr_plugin import SrPlugin
+
+    monkeypatch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "s" * 64)
+    manager = airflow_app.init_auth_manager()
+    server = FastAPI()
+    for one in SrPlugin.fastapi_apps:
+        server.mount(one["url_prefix"], one["app"])
+
+    def signed_in(role: str | None, *, by_cookie: bool = False) -> TestClient:
+        client: Any = TestClient(server)
+        token = manager.generate_jwt(SimpleAuthManagerUser(username="anna", role=role))
+        if by_cookie:
+            client.cookies.set("_token", token)
+        else:
+            client.headers["Authorization"] = f"Bearer {token}"
+        return client
+
+    yield signed_in
+    airflow_app.purge_cached_app()
+
+
+@pytest.mark.parametrize("path", [REPORT, PICTURE])
+def test_only_who_may_read_runs_of_jobs_sees_their_pages(browser: Browser, folder: JobFolder, path: str) -> None:
+    anonymous = browser("viewer")
+    del anonymous.headers["Authorization"]
+    for client, status in ((anonymous, 401), (browser(None), 403), (browser("viewer"), 200)):
+        answer = client.get(path)
+        assert answer.status_code == status
+        assert (PAGE in answer.content or b"a picture" in answer.content) == (status == 200)
+
+
+def test_the_cookie_of_airflows_own_pages_is_enough(browser: Browser, folder: JobFolder) -> None:
+    """The picture in a question is asked for by the browser itself."""
+    assert browser("viewer", by_cookie=True).get(PICTURE).content == b"a picture"
+
+
+def test_a_page_runs_no_script_is_kept_by_nobody_else_and_is_not_sent_twice(
+    browser: Browser, folder: JobFolder
+) -> None:
+    client = browser("viewer")
+    for path, media_type in ((REPORT, "text/html; charset=utf-8"), (PICTURE, "image/jpeg")):
+        answer = client.get(path)
+        assert answer.headers["content-type"] == media_type
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cache-control"] == "private, no-cache"
+        policy = [rule.strip() for rule in answer.headers["content-security-policy"].split(";")]
+        assert "default-src 'none'" in policy
+        assert "sandbox" in policy, "a sandbox without any permission"
+        assert not any(rule.startswith("script-src") for rule in policy)
+        again = client.get(path, headers={"If-None-Match": answer.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+    (folder.path / "report.html").write_bytes(PAGE + b" decided")
+    assert client.get(REPORT, headers={"If-None-Match": answer.headers["etag"]}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/sr/jobs/another/report",
+        "/sr/jobs/unknown/report",
+        f"/sr/jobs/{JOB.replace(':', '_')}/report",
+        "/sr/jobs/../report",
+        "/sr/jobs/..%2F..%2Fetc/report",
+        f"{REPORT}/..%2Ferror.json",
+        PICTURE.replace("/0/", "/1/"),
+        PICTURE.replace("/0/", "/-1/"),
+    ],
+)
+def test_what_is_no_page_of_a_job_is_not_found(browser: Browser, folder: JobFolder, path: str) -> None:
+    other = JobFolder(folder.path.parent.parent, "unknown")
+    other.store_json("job", {})
+    (other.path / "report.html").write_bytes(b"of the command line")
+    assert browser("admin").get(path).status_code == 404
+
+
+@pytest.mark.parametrize("path", [PICTURE.replace("output", "raw"), PICTURE.replace("/0/", "/one/")])
+def test_an_address_that_cannot_be_one_is_refused(browser: Browser, folder: JobFolder, path: str) -> None:
+    assert browser("admin").get(path).status_code == 422
+
+
+def test_nothing_can_be_changed_there(browser: Browser, folder: JobFolder) -> None:
+    for method in ("POST", "PUT", "PATCH", "DELETE"):
+        assert browser("admin").request(method, REPORT).status_code == 405
+
+
+def test_a_report_that_is_gone_is_said_in_a_sentence(browser: Browser, folder: JobFolder) -> None:
+    (folder.path / "report.html").unlink()
+    answer = browser("viewer").get(REPORT)
+    assert answer.status_code == 404
+    assert answer.json()["detail"].startswith("The job has no report.")
+
+
+def test_a_report_is_found_where_the_job_delivered_it_once_its_folder_was_cleared(
+    browser: Browser, steps: FakeSteps, run_dag: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside = tmp_path / "film_x2.mp4.report.html"
+    beside.write_bytes(PAGE)
+    delivered = SimpleNamespace(run=lambda *_: {"output": "film_x2.mp4", "report": str(beside)})
+    monkeypatch.setattr(sys.modules["sr_tasks.steps"], "report", delivered, raising=False)
+    page = f"/sr/jobs/{quote(run_dag().run_id, safe='')}/report"
+    assert browser("viewer").get(page).content == PAGE
+    monkeypatch.setenv("SR_ALLOWED_ROOTS", str(tmp_path / "elsewhere"))
+    assert browser("viewer").get(page).status_code == 404
