@@ -115,8 +115,10 @@ class Admissions:
         """
         with writing(self._folder):
             with self._locked():
-                own, is_new = self._seen(applicant)
-                if own.is_admitted or not (is_new or self._is_due(own)):
+                own, silent_s = self._seen(applicant)
+                # After a silence those that were silent with it have to be heard first, or the first to ask would go.
+                is_back = silent_s is not None and silent_s > FORGOTTEN_AFTER_S
+                if own.is_admitted or is_back or not (silent_s is None or self._is_due(own)):
                     return own.is_admitted
             # Not under the lock: Airflow may take its time to answer, and steps of other jobs must not wait for it.
             ended = self._ended(count_live)
@@ -148,15 +150,16 @@ class Admissions:
             return None
         return sum(1 for one in self._known().values() if not one.is_admitted and one.order < own.order)
 
-    def _seen(self, applicant: Applicant) -> tuple[Applicant, bool]:
-        """The applicant as it is known from now on, and whether it was not known before."""
+    def _seen(self, applicant: Applicant) -> tuple[Applicant, float | None]:
+        """The applicant as it is known from now on, and for how long it had not asked; None if it never had."""
         path = self._path(applicant.job_id)
         known = self._load(path)
         if known is None:
             self._store(applicant)
-            return applicant, True
+            return applicant, None
+        before_s = _written_s(path)
         os.utime(path)
-        return known, False
+        return known, _written_s(path) - before_s
 
     def _is_due(self, own: Applicant) -> bool:
         """Whether it is time for a look, or the last one found that this job may go."""

@@ -180,7 +180,10 @@ def test_a_job_that_waits_and_is_asked_for_by_nobody_any_more_holds_up_nobody_el
     deployment.silent_for(orphan, FORGOTTEN_AFTER_S + 1)
     assert deployment.ask(other)
     deployment.live.remove("other")
-    assert deployment.ask(orphan), "it is asked for again, and has kept its turn"
+    third = job("third")
+    assert not deployment.ask(orphan), "others may come back with it, whom it must not overtake"
+    assert not deployment.come(third), "it is asked for again, and has kept its turn"
+    assert deployment.ask(orphan)
 
 
 def test_a_job_that_is_asked_for_again_after_a_silence_is_not_passed_over(tmp_path: Path) -> None:

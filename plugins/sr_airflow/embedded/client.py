@@ -11,7 +11,7 @@ from sr_airflow.embedded.home import DAG_ID, POOL, USER
 from sr_tasks.errors import AirflowUnavailable, UsageError
 
 _PAGE = 100
-_REPEATS = 3
+_REPEATS = 8
 _ENDED = frozenset({"success", "failed", "skipped", "upstream_failed", "removed"})
 
 

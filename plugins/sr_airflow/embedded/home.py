@@ -19,6 +19,13 @@ POOL = "gpu"
 STACK_VARIABLE = "SR_STACK"
 """Set to the stack's id in each of its processes."""
 
+DATABASE_VARIABLE = "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"
+DATABASE_WAIT_S = 30
+"""How long one process may wait until another has written. After SQLite's five seconds a busy scheduler would end."""
+API_DATABASE_WAIT_S = 2
+"""The same for the API server. It writes its audit log on its event loop, so a call that waits for the write of another
+call keeps that one from ending; only giving up, and being asked again, resolves it."""
+
 _HOST = "127.0.0.1"
 _PORTS = range(20_000, 32_000)
 """Below those that systems give out by themselves: it takes seconds until the API server listens at what was found."""
@@ -89,10 +96,16 @@ def prepare(home: Path) -> dict[str, str]:
     return dict(json.loads((home / _SECRETS).read_text(encoding="utf-8")))
 
 
+def database_url(home: Path, wait_s: int) -> str:
+    """Of the home's database, for a process that waits so long while another writes."""
+    return f"sqlite:///{home}/airflow.db?timeout={wait_s}"
+
+
 def process_env(home: Path, port: int, stack_id: str, settings: Settings, env: Mapping[str, str]) -> dict[str, str]:
     """`env` with all that a process of the stack needs to find the Dags, the library, the database and the others."""
     path = [str(REPOSITORY), str(REPOSITORY / "plugins"), env.get("PYTHONPATH", "")]
     values = {
+        DATABASE_VARIABLE: database_url(home, DATABASE_WAIT_S),
         **env,
         **prepare(home),
         STACK_VARIABLE: stack_id,

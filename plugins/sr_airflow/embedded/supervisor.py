@@ -16,7 +16,13 @@ import psutil
 
 from sr_airflow.embedded import processes, state
 from sr_airflow.embedded.client import Client
-from sr_airflow.embedded.home import read_password
+from sr_airflow.embedded.home import (
+    API_DATABASE_WAIT_S,
+    DATABASE_VARIABLE,
+    DATABASE_WAIT_S,
+    database_url,
+    read_password,
+)
 from sr_tasks.errors import SrError
 
 COMPONENTS: dict[str, list[str]] = {
@@ -90,8 +96,16 @@ class Supervisor:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self._home,
+                env=self._env(name),
                 preexec_fn=processes.die_with_parent if name != _LAST else _give_way,
             )
+
+    def _env(self, name: str) -> dict[str, str]:
+        """A database that somebody else chose is used as it was given."""
+        env = dict(os.environ)
+        if name == "api-server" and env.get(DATABASE_VARIABLE) == database_url(self._home, DATABASE_WAIT_S):
+            env[DATABASE_VARIABLE] = database_url(self._home, API_DATABASE_WAIT_S)
+        return env
 
     def _watch(self) -> int:
         while not self._stopping:
