@@ -22,6 +22,7 @@ from sr_tasks.config import Settings
 from sr_tasks.errors import JobCancelled, SrError
 from sr_tasks.jobs.spec import Codec, Content, JobSpec, Preset, ReviewWish, job_spec
 from sr_tasks.telemetry import logs, terminal
+from sr_tasks.telemetry.redaction import redacted
 
 INTERNAL_HINT = "This is a fault of the program; run it with SR_LOG_LEVEL=DEBUG to see where it broke."
 
@@ -163,10 +164,11 @@ def _describe_verified(result: dict[str, Any]) -> str:
 
 
 def _failed(error: SrError, as_json: bool) -> int:
+    message, hint = redacted(error.message), redacted(error.hint)
     if as_json:
-        print(json.dumps({"status": "FAILED", "error": error.as_dict()}))
-    hint = f"\n  {error.hint}" if error.hint else ""
-    print(f"{error.code}: {error.message}{hint}", file=sys.stderr)
+        told = {**error.as_dict(), "message": message, "hint": hint}
+        print(json.dumps({"status": "FAILED", "error": told}))
+    print(f"{error.code}: {message}" + (f"\n  {hint}" if hint else ""), file=sys.stderr)
     return error.exit_code
 
 

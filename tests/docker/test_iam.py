@@ -67,6 +67,12 @@ def test_a_worker_reads_sources_and_writes_outputs_and_never_the_other_way_round
     assert ("s3:ListBucket", "arn:aws:s3:::example-logs") in pairs
 
 
+def test_people_see_reports_and_logs_and_no_videos() -> None:
+    opened = {resource for action, resource in allowed("api-server") if action == "s3:GetObject"}
+    assert opened == {f"{WRITE}/*.report.html", "arn:aws:s3:::example-logs/video-sr/*"}
+    assert {action for action, _ in allowed("api-server")} == {"s3:GetObject", "s3:ListBucket"}
+
+
 def test_nothing_goes_over_the_wire_in_the_clear() -> None:
     for name in ("worker", "output-bucket-kms"):
         (deny,) = [each for each in POLICIES[name]["Statement"] if each["Sid"] == "OnlyOverTls"]
@@ -93,7 +99,3 @@ def test_uploads_are_taken_by_the_triggerer_and_put_by_the_bucket_alone() -> Non
     assert sending["Principal"] == {"Service": "s3.amazonaws.com"}
     assert sending["Condition"]["ArnEquals"] == {"aws:SourceArn": READ}
     assert "aws:SourceAccount" in sending["Condition"]["StringEquals"], "else any account's bucket of that name could"
-
-
-def test_people_see_logs_and_no_videos() -> None:
-    assert {resource.split("/")[0] for _, resource in allowed("api-server")} == {"arn:aws:s3:::example-logs"}

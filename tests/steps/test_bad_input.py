@@ -216,3 +216,17 @@ def test_refusing_loads_no_model_runtime_and_takes_no_write_permission(tmp_path:
     )
     done = subprocess.run([sys.executable, "-c", program], env={**os.environ, "SR_WORKDIR": "/proc/nowhere"})
     assert done.returncode == 3
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_signed_link_that_was_given_as_source_is_not_printed_back_with_its_signature(
+    options: list[str], capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    link = (
+        "https://media.example/clip.mp4?X-Amz-Credential=AKIAIOSFODNN7EXAMPLE&X-Amz-Signature=5d672d79c15b13162d9279b0"
+    )
+    assert cli.main(["enhance", link, "--workdir", str(tmp_path / "w"), *options]) != 0
+    printed = "".join(capfd.readouterr())
+    assert "media.example" in printed
+    assert "5d672d79" not in printed
+    assert "AKIAIOSFODNN7EXAMPLE" not in printed
