@@ -13,13 +13,15 @@ from tests.bench import airflow, quality, resources, rivals, stages
 from tests.bench.setting import Bench, Table
 
 PARTS = ("quality", "stages", "rivals", "resources", "airflow")
+ON_REQUEST = ("arrivals",)
+"""Wants the system packages of `.ci/run`."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("--clip", type=Path, default=Path(os.environ.get("CLIP") or ""))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=PARTS, nargs="+", default=list(PARTS))
+    parser.add_argument("--only", choices=(*PARTS, *ON_REQUEST), nargs="+", default=list(PARTS))
     args = parser.parse_args()
     logs.configure(Settings(log_level="WARNING"))
     table = Table()
@@ -40,6 +42,10 @@ def main() -> None:
             resources.measure(clip, scratch, table)
         if "airflow" in args.only:
             airflow.measure(clip, scratch, table, args.rounds)
+        if "arrivals" in args.only:
+            from tests.bench import arrivals  # needs what the others do not
+
+            arrivals.measure(table, uploads=40)
     out = Path("out/bench.md")
     out.parent.mkdir(exist_ok=True)
     out.write_text(f"{title}\n\n{table.markdown()}\n", encoding="utf-8")

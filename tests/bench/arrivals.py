@@ -1,15 +1,12 @@
-"""How soon an upload is an accepted job: through a bucket's events, on a cluster of this machine.
-Run alone: `python -m tests.bench.arrivals [--uploads 40]`."""
+"""How soon an upload is an accepted job: through a bucket's events, on a cluster of this machine. Run on request:
+`make bench ARGS="--only arrivals"`."""
 
-import argparse
 import statistics
 import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sr_tasks.config import Settings
-from sr_tasks.telemetry import logs
 from tests.bench.setting import Table
 from tests.cluster.stack import Cluster, running, until
 from tests.cluster.work import ARRIVALS, tell_the_queue
@@ -57,16 +54,3 @@ def _after_upload(cluster: Cluster, name: str, uploads: int) -> list[float]:
 
     until(all_are_accepted, "every upload is accepted")
     return [(accepted[source] - at).total_seconds() for source, at in put.items()]
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.arrivals")
-    parser.add_argument("--uploads", type=int, default=40)
-    logs.configure(Settings(log_level="WARNING"))
-    table = Table()
-    measure(table, parser.parse_args().uploads)
-    print(table.markdown())
-
-
-if __name__ == "__main__":
-    main()
