@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+import re
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -11,15 +13,24 @@ from typing import Any
 import psutil
 import pytest
 
+from sr_tasks.config import REPOSITORY
+from sr_tasks.models.registry import Registry
 from tests import clips
 from tests.airflow.launcher import Launcher, finished, long_clip, states
+from tests.models.sample_models import random_network, write_model
 
 pytestmark = pytest.mark.airflow
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launcher]:
-    launcher = Launcher(tmp_path_factory.mktemp("stack"), SR_KEEP_DAYS="0")
+    folder = tmp_path_factory.mktemp("stack")
+    state, models = folder / "state", folder / "models"
+    launcher = Launcher(folder, SR_KEEP_DAYS="0", SR_MODELS_DIR=str(models), SR_STATE_DIR=str(state))
+    shutil.copytree(REPOSITORY / "include" / "models", models, ignore=shutil.ignore_patterns("recipes"))
+    for version, strength in (("1", 0.004), ("2", 0.002)):
+        write_model(models, "net", version, network=random_network(seed=1, strength=strength, layers=2, width=4))
+    Registry(models).promote("net@1", by="test")
     try:
         done = launcher.run("up")
         assert done.returncode == 0, done.stderr
@@ -60,14 +71,18 @@ def asked(stack: Launcher, job: str, source: Path, output: Path) -> dict[str, An
 def parked(stack: Launcher, job: str) -> dict[str, Any]:
     client = stack.client()
     until(lambda: states(client, job).get("review", ("", 0))[0] == "awaiting_input")
-    # Airflow takes an answer for a lost task before it has heard that the task ended well, as no person is as quick.
-    ended = (
-        f"state success for task instance TaskInstanceKey(dag_id='upscale_video', task_id='review', run_id='{job}', "
-    )
-    ended += f"try_number={states(client, job)['review'][1]},"
-    until(lambda: ended in (stack.home / "logs/embedded/scheduler.log").read_text(encoding="utf-8", errors="replace"))
+    settled(stack, "upscale_video", job, states(client, job)["review"][1])
     (question,) = stack.ask("GET", f"dagRuns/{job}/hitlDetails")["hitl_details"]
     return dict(question)
+
+
+def settled(stack: Launcher, dag_id: str, run: str, attempt: int) -> None:
+    """Airflow takes an answer for a lost task before it has heard that the task ended well. No person is as quick."""
+    ended = (
+        f"state success for task instance TaskInstanceKey(dag_id='{dag_id}', task_id='review', run_id='{run}', "
+        f"try_number={attempt},"
+    )
+    until(lambda: ended in (stack.home / "logs/embedded/scheduler.log").read_text(encoding="utf-8", errors="replace"))
 
 
 def answer(stack: Launcher, job: str, option: str, note: str = "") -> None:
@@ -158,6 +173,36 @@ def test_the_purge_clears_what_nobody_needs_and_leaves_a_job_that_waits_for_a_pe
     answer(stack, "job-parked", "Approve")
     assert finished(client, "job-parked") == "success"
     assert len(clips.pts_of(output)) == 12
+
+
+def test_a_release_is_measured_tried_and_made_production_by_a_person(stack: Launcher) -> None:
+    models = Path(stack.env["SR_MODELS_DIR"])
+    wish = {"name": "net", "version": "2", "share": 0.25, "policy": "person"}
+    stack.ask(
+        "POST", "dagRuns", dag_id="release_model", json={"dag_run_id": "net-2", "logical_date": None, "conf": wish}
+    )
+
+    def question() -> Any:
+        return stack.ask("GET", "dagRuns/net-2/hitlDetails", dag_id="release_model")["hitl_details"]
+
+    until(question)
+    channels = Registry(models).channels("net")
+    assert (channels.production, channels.candidate, channels.share) == ("1", "2", 0.25)
+    (asked_for,) = question()
+    assert asked_for["subject"] == "Make net@2 production?"
+    report = Path(re.search(r"`([^`]+)`", asked_for["body"]).group(1))  # type: ignore[union-attr]
+    assert "net@2 against net@1" in report.read_text()
+    settled(stack, "release_model", "net-2", 1)
+    stack.ask(
+        "PATCH",
+        "dagRuns/net-2/taskInstances/review/-1/hitlDetails",
+        dag_id="release_model",
+        json={"chosen_options": ["Promote"], "params_input": {}},
+    )
+    until(lambda: stack.ask("GET", "dagRuns/net-2", dag_id="release_model")["state"] == "success")
+    channels = Registry(models).channels("net")
+    assert (channels.production, channels.candidate) == ("2", None)
+    assert "admin" in str(channels.history[-1])
 
 
 def test_a_job_without_doubt_asks_nobody(stack: Launcher, tmp_path: Path) -> None:
