@@ -13,7 +13,8 @@ from sr_airflow.questions import Question
 from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
 
-_WAITING = "awaiting_input"
+_WAITING = frozenset({"awaiting_input", "deferred"})
+"""Parked by the first try, or waiting by a trigger after one that was lost."""
 _AT_ONCE = 50
 """Runs whose state is asked for in one call: their ids make an address."""
 
@@ -42,7 +43,7 @@ def _waiting(asked: list[Question], task_instance: Any) -> list[Question]:
     states: dict[str, dict[str, Any]] = task_instance.get_task_states(
         dag_id=asked[0].dag_id, run_ids=[question.run_id for question in asked], task_ids=[asked[0].task_id]
     )
-    return [question for question in asked if states.get(question.run_id, {}).get(question.task_id) == _WAITING]
+    return [question for question in asked if states.get(question.run_id, {}).get(question.task_id) in _WAITING]
 
 
 def _alert(question: Question, settings: Settings) -> Alert:

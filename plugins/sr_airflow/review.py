@@ -1,13 +1,16 @@
 """The task that parks a doubtful job until a person decides. What is asked, and what follows, is a step's to say."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
+from airflow.providers.standard.triggers.hitl import HITLTrigger
 from airflow.sdk import Param
 from airflow.sdk.exceptions import TaskAwaitingInput
+from airflow.triggers.base import TriggerEvent
 
 from sr_airflow import questions
 from sr_airflow.alerts import links
@@ -18,7 +21,22 @@ from sr_tasks.errors import UsageError
 from sr_tasks.jobs.folder import JobFolder
 
 _NOTE = "note"
+_ENDING_S = 10.0
+"""In which an executor notices that a process ended, and by far."""
 _DEFAULTS = {"reject": ApprovalOperator.REJECT, "approve": ApprovalOperator.APPROVE}
+
+
+class AnswerTrigger(HITLTrigger):
+    """Airflow's own trigger for answers, which lets the process that waits for one end first."""
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        _, fields = super().serialize()
+        return f"{type(self).__module__}.{type(self).__qualname__}", fields
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        await asyncio.sleep(_ENDING_S)
+        async for event in super().run():
+            yield event
 
 
 class Review(ApprovalOperator):
@@ -27,7 +45,8 @@ class Review(ApprovalOperator):
     Rejected, or lapsed where that is the default, it fails with REVIEW_REJECTED and is not tried again.
 
     Airflow takes a try for lost if the answer comes before its executor has noticed that the asking process ended. To
-    ask again would throw that answer away: the next try parks with the question there is, for the time that is left.
+    ask again would throw that answer away, and to park again would hand it over as early: the next try waits by a
+    trigger for the answer to the question there is, for the time that is left.
     """
 
     def execute(self, context: Any) -> Any:
@@ -41,13 +60,22 @@ class Review(ApprovalOperator):
                 asked = review.question(step.job_id, step.settings, pages=links.pages(step.job_id))
                 self.subject, self.body = asked.subject, asked.body
         if before is not None:
-            left = max(timedelta(0), before.lapses_at - datetime.now(UTC))
-            raise TaskAwaitingInput(method_name="execute_complete", timeout=left)
+            self.defer(trigger=self._answer_to(before, context), method_name="execute_complete")
         try:
             return super().execute(context)
         except TaskAwaitingInput:
             questions.remember(context, self.response_timeout or timedelta(0), step.settings)
             raise
+
+    def _answer_to(self, asked: questions.Question, context: Any) -> AnswerTrigger:
+        return AnswerTrigger(
+            ti_id=context["task_instance"].id,
+            options=self.options,
+            defaults=self.defaults,
+            params=self.serialized_params,
+            multiple=self.multiple,
+            timeout_datetime=asked.lapses_at,
+        )
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
         with running_step() as step, _answer_taken(step):

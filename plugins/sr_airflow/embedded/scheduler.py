@@ -4,6 +4,7 @@ It begins once the API server answers. A task that began before would wait for i
 breaks off while that server gets ready can leave SQLite locked.
 """
 
+import contextlib
 import importlib
 import os
 import runpy
@@ -33,11 +34,9 @@ def wait_for_api(url: str, timeout_s: float = _WAIT_S) -> bool:
     end = time.monotonic() + timeout_s
     with httpx.Client(base_url=url, timeout=timeout_s, trust_env=False) as client:
         while time.monotonic() < end:
-            try:
+            with contextlib.suppress(httpx.TransportError):  # it does not listen yet
                 if client.get("/execution/health/ping").status_code == httpx.codes.OK:
                     return True
-            except httpx.TransportError:
-                pass  # it does not listen yet
             time.sleep(0.1)
     return False
 
