@@ -20,8 +20,10 @@ REQUEST = json.dumps({"source": "s3://videos/told.mp4", "output": "s3://enhanced
 def send(cluster: Cluster, body: str, message_id: str) -> None:
     async def publish() -> None:
         async with await aio_pika.connect(cluster.secret("SR_AMQP_URL")) as connection:
+            channel = await connection.channel()
+            await channel.declare_queue("sr.jobs", durable=True)  # a broker drops what is sent to a queue not yet made
             message = aio_pika.Message(body.encode(), message_id=message_id)
-            await (await connection.channel()).default_exchange.publish(message, routing_key="sr.jobs")
+            await channel.default_exchange.publish(message, routing_key="sr.jobs")
 
     asyncio.run(publish())
 
