@@ -9,6 +9,7 @@ from sr_tasks.arrivals.files import Arrived, is_inside, plain
 from sr_tasks.arrivals.rules import Watch
 from sr_tasks.config import Settings
 from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.records.containers import TARGETS
 from sr_tasks.storage import uris
 
 
@@ -52,8 +53,6 @@ def spec_of(arrived: Arrived, watch: Watch, settings: Settings) -> JobSpec:
 
 def _filled(arrived: Arrived, watch: Watch) -> str:
     """The output's address. A container that cannot be written keeps its suffix in the name, so names stay apart."""
-    from sr_tasks.media.assemble import TARGETS  # loads a codec library, which no Dag file may
-
     below = _below(arrived.uri, watch.prefix)
     folder, slash, name = below.rpartition("/")
     path, spec = PurePosixPath(name), watch.spec("file")

@@ -10,6 +10,8 @@ from sr_tasks.errors import UsageError
 AUTO: Final = "auto"
 Content = Literal["any", "live", "animation", "screen"]
 Codec = Literal["h264", "hevc", "ffv1"]
+Fields = Literal["single", "double", "film", "refuse"]
+Strip = Literal["nothing", "location", "device", "all"]
 ReviewWish = Literal["auto", "always", "never"]
 Priority = Literal["low", "normal", "high"]
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
@@ -70,6 +72,41 @@ class JobSpec(BaseModel):
         title="Content",
         description="What the pictures are, for the routes.",
         json_schema_extra={"section": "Enhancement"},
+    )
+    fields: Fields = Field(
+        default="single",
+        title="Interlaced sources",
+        description="single: deinterlaced to one frame a frame. double: to one frame a field, for smooth motion. film: "
+        "telecine is undone where its pattern holds. refuse: an interlaced source is refused.",
+        json_schema_extra={"section": "Source"},
+    )
+    fps: str | None = Field(
+        default=None,
+        title="Frame rate",
+        description="Frames a second of a source without times, such as raw H.264: `25` or `30000/1001`. Empty: as the "
+        "source says.",
+        pattern=r"^[1-9][0-9]{0,6}(/[1-9][0-9]{0,5}|\.[0-9]{1,6})?$",
+        json_schema_extra={"section": "Source"},
+    )
+    program: int | None = Field(
+        default=None,
+        title="Programme",
+        description="Number of the programme to enhance in a file with several. Empty: the first.",
+        ge=0,
+        json_schema_extra={"section": "Source"},
+    )
+    strict: bool = Field(
+        default=False,
+        title="Refuse any loss",
+        description="On: a source is refused if something in it would be dropped or converted.",
+        json_schema_extra={"section": "Source"},
+    )
+    strip: Strip = Field(
+        default="nothing",
+        title="Remove metadata",
+        description="What is left out of output and manifest. location: where it was recorded. device: with what, as "
+        "well. all: all tags but those that players need.",
+        json_schema_extra={"section": "Source"},
     )
     tenant: str | None = Field(
         default=None,

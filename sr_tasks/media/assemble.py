@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import av
 import av.error
@@ -15,36 +15,19 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 from loguru import logger
-from pydantic import BaseModel, ConfigDict
 
 from sr_tasks.errors import ContainerMismatch, IntegrityBroken
 from sr_tasks.media import languages
 from sr_tasks.media.encode import encode_error, read_packets
-from sr_tasks.media.info import VideoInfo
 from sr_tasks.media.scan import PtsHash
 from sr_tasks.media.source import open_source, translated
-
-TARGETS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
-"""Suffix of an output -> FFmpeg's muxer."""
+from sr_tasks.records.containers import TARGETS
+from sr_tasks.records.media import StreamPlan, VideoInfo
 
 _TIME_CODE = "written anew from the time code tag of the video"
 
 _OWN_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "vendor_id"})
 """Tags that describe the old file itself; the muxer writes its own."""
-
-
-class StreamFate(BaseModel):
-    """What became of one source stream: a row of the stream table."""
-
-    model_config = ConfigDict(frozen=True)
-
-    source_index: int
-    output_index: int | None
-    type: str
-    codec: str
-    language: str
-    fate: Literal["enhanced", "kept", "converted", "dropped"]
-    reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +39,7 @@ class ChunkFile:
     reorder_depth: int
 
 
-def plan_streams(path: Path, video: VideoInfo, suffix: str, codec: str) -> list[StreamFate]:
+def plan_streams(path: Path, video: VideoInfo, suffix: str, codec: str) -> list[StreamPlan]:
     """Decide for every stream whether the target container holds it, before anything expensive.
 
     Raises ContainerMismatch if picture, sound or subtitles do not fit. Data streams that do not fit are dropped, with a
@@ -65,16 +48,16 @@ def plan_streams(path: Path, video: VideoInfo, suffix: str, codec: str) -> list[
     muxer = TARGETS[suffix]
     with open_source(path) as source, av.open(io.BytesIO(), "w", format=muxer) as trial:
         _fit_picture(trial, codec, suffix)
-        fates: list[StreamFate] = []
+        fates: list[StreamPlan] = []
         for stream in source.streams:
             fates.append(_fate(stream, video, trial, suffix, sum(f.output_index is not None for f in fates)))
     return [_with_time_code(fate, fates, muxer) for fate in fates]
 
 
-def lost(video: VideoInfo, what: str) -> StreamFate:
+def lost(video: VideoInfo, what: str) -> StreamPlan:
     """The row for something inside the picture stream that the output will not have."""
     logger.warning("the output will not have the source's {}", what)
-    return StreamFate(
+    return StreamPlan(
         source_index=video.index, output_index=None, type="side data", codec=what, language="", fate="dropped",
         reason="the encoder does not write it",
     )  # fmt: skip
@@ -82,7 +65,7 @@ def lost(video: VideoInfo, what: str) -> StreamFate:
 
 def assemble(
     source_path: Path, output_path: Path, suffix: str, video: VideoInfo, chunks: Iterable[ChunkFile],
-    fates: list[StreamFate], display_matrix: tuple[int, ...] | None,
+    fates: list[StreamPlan], display_matrix: tuple[int, ...] | None,
 ) -> str:  # fmt: skip
     """Write the joined picture and every kept stream to `output_path`; returns sha256 over the joined time stamps.
 
@@ -142,9 +125,9 @@ def _fit_picture(trial: OutputContainer, codec: str, suffix: str) -> None:
         ) from exc
 
 
-def _fate(stream: Stream, video: VideoInfo, trial: OutputContainer, suffix: str, output_index: int) -> StreamFate:
+def _fate(stream: Stream, video: VideoInfo, trial: OutputContainer, suffix: str, output_index: int) -> StreamPlan:
     codec = stream.codec_context.name if stream.codec_context is not None else str(stream.name or "unknown")
-    row = StreamFate(
+    row = StreamPlan(
         source_index=stream.index,
         output_index=output_index,
         type=stream.type or "unknown",
@@ -174,7 +157,7 @@ def _fate(stream: Stream, video: VideoInfo, trial: OutputContainer, suffix: str,
     return row
 
 
-def _with_time_code(fate: StreamFate, fates: list[StreamFate], muxer: str) -> StreamFate:
+def _with_time_code(fate: StreamPlan, fates: list[StreamPlan], muxer: str) -> StreamPlan:
     """MP4 and MOV muxers write a time code track of their own behind all others; Matroska has the tag alone."""
     if fate.fate != "converted" or muxer == "matroska":
         return fate
@@ -182,7 +165,7 @@ def _with_time_code(fate: StreamFate, fates: list[StreamFate], muxer: str) -> St
 
 
 def _add_streams(
-    source: InputContainer, output: OutputContainer, picture: VideoStream, fates: list[StreamFate]
+    source: InputContainer, output: OutputContainer, picture: VideoStream, fates: list[StreamPlan]
 ) -> dict[int, Stream]:
     """Output streams by source index, in the source's order, with tags, languages and dispositions."""
     added: dict[int, Stream] = {}

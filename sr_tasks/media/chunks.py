@@ -3,27 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from sr_tasks.media.scan import FramePoint, PtsHash, Scan
 from sr_tasks.media.source import open_source, picture_stream
-
-
-class Chunk(BaseModel):
-    """Frames with `start_pts <= pts < end_pts`, in the source's time base."""
-
-    model_config = ConfigDict(frozen=True)
-
-    index: int
-    start_pts: int
-    end_pts: int
-    frames: int
-    pts_sha256: str
-    """Over the chunk's sorted time stamps, as in VideoInfo."""
-    seek_pts: int | None
-    """Keyframe to start decoding at: one before the chunk's own, so that open GOPs find their references.
-    None: from the start of the file."""
-
+from sr_tasks.records.media import Chunk
 
 MAX_CHUNKS = 1000
 """Airflow maps a task over at most 1024 items."""

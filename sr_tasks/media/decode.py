@@ -14,21 +14,13 @@ from av.video.stream import VideoStream
 from loguru import logger
 
 from sr_tasks.errors import InputChanged, InputDamaged
-from sr_tasks.media.chunks import Chunk
+from sr_tasks.media.present import DecodedFrame, presented
 from sr_tasks.media.scan import PtsHash
 from sr_tasks.media.source import open_source, picture_stream, translated
+from sr_tasks.records.media import Chunk, MediaInfo, PicturePlan
 
 _FRAME_BYTES_PER_PX = 12
 """More than a frame takes of any kind, with what a decoder keeps beside it."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DecodedFrame:
-    """A frame and the time stamp it is to be shown at. `is_repeat`: its own picture could not be decoded."""
-
-    pts: int
-    frame: VideoFrame
-    is_repeat: bool
 
 
 @dataclass(kw_only=True)
@@ -37,9 +29,17 @@ class ChunkReader:
 
     path: Path
     chunk: Chunk
+    picture: PicturePlan = PicturePlan()
     damaged_pts: list[int] = field(default_factory=list)
 
     def frames(self) -> Generator[DecodedFrame, None, None]:
+        """The chunk's frames as the network sees them, every planned time stamp once, ascending.
+
+        Raises InputChanged if the file no longer holds the planned time stamps, InputDamaged if nothing decodes.
+        """
+        yield from presented(self._decoded_frames(), self.picture)
+
+    def _decoded_frames(self) -> Generator[DecodedFrame, None, None]:
         """Every planned time stamp once, ascending.
 
         A frame FFmpeg cannot decode is replaced by the one before it (at the very start: by the first that decodes).
@@ -83,6 +83,15 @@ class ChunkReader:
                 )
             self.damaged_pts.append(pts)
             yield DecodedFrame(pts=pts, frame=frame, is_repeat=True)
+
+
+def whole(media: MediaInfo) -> Chunk:
+    """One chunk that holds all frames of a source."""
+    video = media.video
+    return Chunk(
+        index=0, start_pts=video.start_pts, end_pts=video.end_pts, frames=video.frames, pts_sha256=video.pts_sha256,
+        seek_pts=None,
+    )  # fmt: skip
 
 
 class _Stamps:

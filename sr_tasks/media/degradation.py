@@ -10,9 +10,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_tasks.media.info import Degradation, VideoInfo
 from sr_tasks.media.spread import spread_frames
 from sr_tasks.media.traces import traces
+from sr_tasks.records.degradation import Degradation
+from sr_tasks.records.media import VideoInfo
 
 FLOOR: Final = 0.1
 """Codes squared that the network adds to its answer, so that it has a logarithm."""

@@ -3,7 +3,6 @@
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from sr_tasks.errors import ChunkFailed, DiskFull, InputUnsupported, IntegrityBroken, OutOfMemory
-from sr_tasks.media.info import Chroma, VideoInfo
-from sr_tasks.media.probe import HdrInfo
 from sr_tasks.media.scan import PtsHash
+from sr_tasks.records.encode import EncodeSettings
+from sr_tasks.records.media import Chroma, VideoInfo
 
 ENCODERS = {"h264": "libx264", "hevc": "libx265", "ffv1": "ffv1"}
 _DEPTHS: dict[str, dict[Chroma, tuple[int, ...]]] = {
@@ -31,28 +30,6 @@ _EXACT = {"avoid_negative_ts": "disabled"}
 """Muxers shift all time stamps to make decoding times positive, unless told not to."""
 
 _CHROMA_LOCATION = {1: "left", 2: "center", 3: "topleft", 4: "top", 5: "bottomleft", 6: "bottom"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncodeSettings:
-    """Everything that decides the bytes of an encoded chunk, beside the pictures."""
-
-    codec: str
-    crf: int
-    preset: str
-    threads: int
-    width: int
-    height: int
-    pix_fmt: str
-    time_base: Fraction
-    average_rate: Fraction
-    color_range: int
-    color_primaries: int
-    color_trc: int
-    colorspace: int
-    chroma_location: int
-    sample_aspect_ratio: Fraction
-    hdr: HdrInfo
 
 
 def output_pix_fmt(codec: str, video: VideoInfo) -> str:

@@ -4,11 +4,12 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from sr_tasks.media.assemble import StreamFate, plan_streams
+from sr_tasks.media.assemble import plan_streams
 from sr_tasks.media.confined import Bounds, confined
 from sr_tasks.media.degradation import measure
-from sr_tasks.media.info import Degradation, MediaInfo, VideoInfo
 from sr_tasks.media.probe import glance, probe
+from sr_tasks.records.degradation import Degradation
+from sr_tasks.records.media import MediaInfo, StreamPlan, VideoInfo
 
 _BYTES_PER_PX = 96
 """Sixteen reference frames of the largest kind, 12-bit 4:4:4: more no codec holds."""
@@ -32,7 +33,7 @@ class Findings(BaseModel):
 
 
 class _Fates(BaseModel):
-    fates: tuple[StreamFate, ...]
+    fates: tuple[StreamPlan, ...]
 
 
 def bounds_for(path: Path, *, max_pixels: int, task_bytes: int) -> Bounds:
@@ -59,7 +60,7 @@ def first_look(path: Path, bounds: Bounds, *, max_pixels: int, max_duration_s: f
     return confined(look, Findings, path, bounds)
 
 
-def planned_streams(path: Path, bounds: Bounds, video: VideoInfo, suffix: str, codec: str) -> list[StreamFate]:
+def planned_streams(path: Path, bounds: Bounds, video: VideoInfo, suffix: str, codec: str) -> list[StreamPlan]:
     """Raises what `plan_streams` raises, and what `confined` raises."""
     found = confined(lambda: _Fates(fates=tuple(plan_streams(path, video, suffix, codec))), _Fates, path, bounds)
     return list(found.fates)

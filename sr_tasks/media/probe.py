@@ -16,9 +16,9 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from sr_tasks.errors import InputInvalid, InputTooLarge, InputUnsupported
-from sr_tasks.media.info import Chroma, MediaInfo, StreamInfo, VideoInfo
 from sr_tasks.media.scan import PtsHash, Scan
 from sr_tasks.media.source import open_source, picture_stream, translated
+from sr_tasks.records.media import Chroma, HdrInfo, MediaInfo, StreamInfo, VideoInfo
 
 _PIX_FMT = re.compile(r"^(?:yuvj?(420|422|444)p|(gray))(?:(10|12)le)?$")
 _CHROMA_LOCATIONS = {"left": 1, "center": 2, "topleft": 3, "top": 4, "bottomleft": 5, "bottom": 6}
@@ -36,14 +36,6 @@ _LOST_SIDE_DATA = {
 _LOOK_AT_FRAMES = 8
 _LOOK_AT_PACKETS = 1000
 _log_lock = threading.Lock()
-
-
-@dataclass(frozen=True, kw_only=True)
-class HdrInfo:
-    """Static HDR metadata of a stream, as FFmpeg's structs hold it."""
-
-    mastering_display: bytes = b""
-    content_light_level: bytes = b""
 
 
 @dataclass(kw_only=True)

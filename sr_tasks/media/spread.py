@@ -13,8 +13,8 @@ from loguru import logger
 from numpy.typing import NDArray
 
 from sr_tasks.errors import InputInvalid
-from sr_tasks.media.info import VideoInfo
 from sr_tasks.media.source import open_source, picture_stream, translated
+from sr_tasks.records.media import VideoInfo
 
 FRAMES: Final = 8
 DECODED_PX: Final = 200_000_000

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sr_tasks.media.info import Chroma, VideoInfo
 from sr_tasks.models.cards import ModelCard, Precision
+from sr_tasks.records.media import Chroma, VideoInfo
 
 BackendName = Literal["openvino", "onnxruntime", "cuda", "tensorrt"]
 

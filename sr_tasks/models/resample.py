@@ -7,7 +7,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_tasks.media.info import Chroma
+from sr_tasks.records.media import Chroma
 
 Siting = Literal["centred", "co-sited"]
 """Where the samples of an axis lie: centred in the luma samples they stand for, or on the first of them."""

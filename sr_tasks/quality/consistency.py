@@ -12,7 +12,6 @@ from pathlib import Path
 import cv2
 
 from sr_tasks.errors import IntegrityBroken
-from sr_tasks.media.info import MediaInfo, VideoInfo
 from sr_tasks.quality.figures import (
     Comparer,
     Look,
@@ -20,11 +19,12 @@ from sr_tasks.quality.figures import (
     output_picture,
     source_picture,
 )
-from sr_tasks.quality.frames import DecodeTally, Frame, decoded, prefetched, with_missing
+from sr_tasks.quality.frames import DecodeTally, Frame, decoded, prefetched, source_frames, with_missing
 from sr_tasks.quality.order import Order
 from sr_tasks.quality.pictures import Album
 from sr_tasks.quality.records import Assessment, DecodeFacts
 from sr_tasks.quality.tallies import Place, Stamps, Summary
+from sr_tasks.records.media import MediaInfo, VideoInfo
 
 CLOSER_EVERY = 4
 """SSIM and colour are taken of every fourth frame, geometry of every second one, all other figures of every frame."""
@@ -66,15 +66,15 @@ def assess(
     Raises IntegrityBroken if the files have no pair of frames to compare or their shapes do not belong together, and
     InputRefused errors if a file cannot be opened.
     """
-    tallies = DecodeTally(), DecodeTally()
-    source_frames = with_missing(decoded(source, source_info.video.index, 1, tallies[0]), damaged_pts)
-    output_frames = prefetched(decoded(output, output_info.video.index, max(1, threads - 1), tallies[1]))
+    tally = DecodeTally()
+    before = with_missing(source_frames(source, source_info), damaged_pts)
+    after = prefetched(decoded(output, output_info.video.index, max(1, threads - 1), tally))
     run = _Run(source_info, output_info, scale, album, Order(is_stylised=is_stylised))
     own_threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # planes are too small to be worth splitting; the cores are busy decoding
     try:
-        with closing(source_frames), closing(output_frames):
-            for pair in run.pairs(source_frames, output_frames):
+        with closing(before), closing(after):
+            for pair in run.pairs(before, after):
                 run.add(pair)
                 if run.count % _REPORT_EVERY == 0:
                     report_progress(run.count)
@@ -83,7 +83,7 @@ def assess(
     if run.count == 0:
         raise IntegrityBroken(f"{output} has no frame to compare with {source}.", hint="Run the job again.")
     report_progress(run.count)
-    return run.assessment(tallies[1])
+    return run.assessment(tally)
 
 
 class _Run:

@@ -14,7 +14,9 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from sr_tasks.errors import InputUnsupported
+from sr_tasks.media.decode import ChunkReader, whole
 from sr_tasks.media.source import open_source
+from sr_tasks.records.media import MediaInfo
 
 Plane = NDArray[Any]
 """One plane, `[rows, columns]`, uint8 for 8 bit and uint16 (low bits used) above."""
@@ -81,6 +83,21 @@ def decoded(path: Path, stream_index: int, threads: int, tally: DecodeTally) -> 
                         bit_depth=frame.format.components[0].bits,
                         is_corrupt=frame.is_corrupt,
                     )
+
+
+def source_frames(path: Path, media: MediaInfo) -> Iterator[Frame]:
+    """Every frame of a source as the network saw it, in order; one that does not decode repeats the one before.
+
+    Raises what `ChunkReader.frames` raises.
+    """
+    for item in ChunkReader(path=path, chunk=whole(media), picture=media.picture).frames():
+        yield Frame(
+            pts=item.pts,
+            planes=planes_of(item.frame),
+            bit_depth=item.frame.format.components[0].bits,
+            is_corrupt=item.frame.is_corrupt,
+            is_missing=item.is_repeat,
+        )
 
 
 def planes_of(frame: VideoFrame) -> tuple[Plane, ...]:

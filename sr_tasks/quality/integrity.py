@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from sr_tasks.media.assemble import StreamFate
-from sr_tasks.media.info import MediaInfo, VideoInfo
 from sr_tasks.quality import labels
 from sr_tasks.quality.records import DecodeFacts, Finding, IntegrityReport, Timing
 from sr_tasks.quality.streams import StreamPrint, fingerprints
+from sr_tasks.records.media import MediaInfo, StreamPlan, VideoInfo
 
 UNSPECIFIED = frozenset({0, 2})
 """FFmpeg's numbers for a colour tag that says nothing (0 for range, 2 for the others; 0 is reserved there)."""
@@ -24,7 +23,7 @@ def check(
     output_info: MediaInfo,
     *,
     scale: int,
-    fates: Sequence[StreamFate],
+    fates: Sequence[StreamPlan],
     decode: DecodeFacts,
     timing: Timing,
 ) -> IntegrityReport:
@@ -121,7 +120,7 @@ def _stream_list(output: MediaInfo, wanted: set[int]) -> Finding:
     return Finding(check="Streams", ok=wanted == actual, detail="; ".join(parts))
 
 
-def _kept(fate: StreamFate, before: StreamPrint | None, after: StreamPrint | None, offset: Fraction) -> list[Finding]:
+def _kept(fate: StreamPlan, before: StreamPrint | None, after: StreamPrint | None, offset: Fraction) -> list[Finding]:
     name = f"{fate.type.capitalize()} #{fate.source_index} ({' '.join(filter(None, (fate.codec, fate.language)))})"
     if before is None or after is None:
         return [

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from av.stream import Disposition
 
 from sr_tasks.media import languages
-from sr_tasks.media.assemble import StreamFate
-from sr_tasks.media.info import MediaInfo, StreamInfo
 from sr_tasks.quality.records import Finding
+from sr_tasks.records.media import MediaInfo, StreamInfo, StreamPlan
 
 _MARKS = {
     "default": Disposition.default,
@@ -23,7 +22,7 @@ _MARKS = {
 """The dispositions that Matroska has flags for; MP4 and MOV have the first alone, with a meaning of its own."""
 
 
-def check(source: MediaInfo, output: MediaInfo, fates: Sequence[StreamFate]) -> list[Finding]:
+def check(source: MediaInfo, output: MediaInfo, fates: Sequence[StreamPlan]) -> list[Finding]:
     """Languages, dispositions and the number of chapters, of the streams that are in both files."""
     before = {stream.index: stream for stream in source.streams}
     after = {stream.index: stream for stream in output.streams}

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from sr_tasks.media.info import VideoInfo
 from sr_tasks.quality.figures import BLOCK, FrameFigures, Located, Picture
 from sr_tasks.quality.frames import Frame
 from sr_tasks.quality.tallies import Place
+from sr_tasks.records.media import VideoInfo
 
 CROP_WIDTH, CROP_HEIGHT = 128, 96
 """Source px shown of a frame, where it has so many."""

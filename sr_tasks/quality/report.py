@@ -8,12 +8,11 @@ from pathlib import Path
 import jinja2
 from pydantic import BaseModel, ConfigDict
 
-from sr_tasks.media.assemble import StreamFate
-from sr_tasks.media.info import MediaInfo
 from sr_tasks.models.cards import GateLimits
 from sr_tasks.quality.pictures import PicturePair
 from sr_tasks.quality.plots import Plot, draw
 from sr_tasks.quality.records import Assessment, Decision, Extreme, IntegrityReport, Verdict
+from sr_tasks.records.media import MediaInfo, StreamPlan
 
 _TEMPLATE = Path(__file__).with_name("report.html")
 _HEADLINES = {
@@ -39,7 +38,7 @@ class ReportData(BaseModel):
     device: str
     settings: Mapping[str, str]
     """What was asked for, label to value, in order."""
-    streams: Sequence[StreamFate]
+    streams: Sequence[StreamPlan]
     assessment: Assessment
     integrity: IntegrityReport
     limits: GateLimits

@@ -8,14 +8,13 @@ from loguru import logger
 from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.media.assemble import StreamFate
-from sr_tasks.media.info import MediaInfo
 from sr_tasks.media.probe import probe
 from sr_tasks.models.registry import Registry
 from sr_tasks.quality import integrity
 from sr_tasks.quality.consistency import assess
 from sr_tasks.quality.pictures import Album
 from sr_tasks.quality.records import Assessment, IntegrityReport
+from sr_tasks.records.media import MediaInfo, StreamPlan
 from sr_tasks.steps.records import OutputRecord, SourceRecord
 from sr_tasks.steps.timing import timed
 from sr_tasks.telemetry.progress import FramesDone, Observers, Progress, ProgressFile
@@ -53,7 +52,7 @@ def run(job_id: str, settings: Settings, observer: Progress | None = None) -> di
 
 
 def compare(
-    source: Path, output: Path, source_info: MediaInfo, scale: int, fates: tuple[StreamFate, ...],
+    source: Path, output: Path, source_info: MediaInfo, scale: int, fates: tuple[StreamPlan, ...],
     damaged_pts: frozenset[int], settings: Settings, observer: Progress, album: Album | None = None, *,
     is_stylised: bool = False,
 ) -> tuple[Assessment, IntegrityReport, MediaInfo]:  # fmt: skip

@@ -6,7 +6,7 @@ from loguru import logger
 
 from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
-from sr_tasks.media.info import MediaInfo
+from sr_tasks.records.media import MediaInfo
 from sr_tasks.steps.records import OutputRecord
 from sr_tasks.telemetry.statsd import Instruments
 

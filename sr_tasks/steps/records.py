@@ -7,13 +7,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.media.assemble import StreamFate
-from sr_tasks.media.chunks import Chunk
-from sr_tasks.media.encode import EncodeSettings, output_pix_fmt
-from sr_tasks.media.info import Degradation, MediaInfo
-from sr_tasks.media.probe import HdrInfo
+from sr_tasks.media.encode import output_pix_fmt
 from sr_tasks.models.cards import ModelCard
 from sr_tasks.models.prepared import GraphVariant, PreparedModel
+from sr_tasks.records.degradation import Degradation
+from sr_tasks.records.encode import EncodeSettings
+from sr_tasks.records.media import Chunk, HdrInfo, MediaInfo, StreamPlan
 
 
 class _Record(BaseModel):
@@ -34,7 +33,7 @@ class SourceRecord(_Record):
     display_matrix: tuple[int, ...] | None
     mastering_display_hex: str
     content_light_level_hex: str
-    fates: tuple[StreamFate, ...]
+    fates: tuple[StreamPlan, ...]
     model: str
     """`name@version`: a retry or resume keeps the version the job began with."""
     model_reason: str = ""

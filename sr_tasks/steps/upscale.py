@@ -19,10 +19,10 @@ from sr_tasks.inference.priority import giving_way
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media.assemble import reorder_depth
-from sr_tasks.media.chunks import Chunk
 from sr_tasks.media.decode import ChunkReader
 from sr_tasks.media.encode import ChunkWriter, prove_chunk
 from sr_tasks.models.registry import Registry
+from sr_tasks.records.media import Chunk
 from sr_tasks.steps import observe
 from sr_tasks.steps.records import ModelRecord, PlanRecord, SourceRecord, encode_settings
 from sr_tasks.steps.source import require_unchanged
@@ -106,7 +106,7 @@ def _compute(
     try:
         with _session(folder.job_id, chunk.index, source, model, plan, settings) as session:
             report = upscale_chunk(
-                ChunkReader(path=path, chunk=chunk),
+                ChunkReader(path=path, chunk=chunk, picture=source.media.picture),
                 session,
                 ChunkWriter(partial, encode, chunk.start_pts),
                 streams=plan.streams,

@@ -17,10 +17,11 @@ from sr_tasks.errors import (
 )
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.media.assemble import TARGETS, StreamFate, lost
+from sr_tasks.media.assemble import lost
 from sr_tasks.media.encode import output_pix_fmt
 from sr_tasks.media.first_look import Findings, first_look, planned_streams
-from sr_tasks.media.info import MediaInfo
+from sr_tasks.records.containers import TARGETS
+from sr_tasks.records.media import MediaInfo, StreamPlan
 from sr_tasks.steps.choice import Choice, choose, kept, require_possible
 from sr_tasks.steps.manifest import SIDECARS
 from sr_tasks.steps.records import OutputRecord, SourceRecord
@@ -87,7 +88,7 @@ class LookedAt:
     path: Path
     stat: SourceStat
     found: Findings
-    fates: tuple[StreamFate, ...]
+    fates: tuple[StreamPlan, ...]
 
 
 def check(spec: JobSpec, settings: Settings, fetch: Callable[[Location], Path] | None = None) -> LookedAt | None:

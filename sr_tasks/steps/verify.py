@@ -5,12 +5,12 @@ from typing import Any
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import InputUnsupported
-from sr_tasks.media.assemble import StreamFate, plan_streams
-from sr_tasks.media.info import MediaInfo
+from sr_tasks.media.assemble import plan_streams
 from sr_tasks.media.probe import glance, probe
 from sr_tasks.models.registry import Registry
 from sr_tasks.quality.gate import judge
 from sr_tasks.quality.records import Decision
+from sr_tasks.records.media import MediaInfo, StreamPlan
 from sr_tasks.steps.assess import compare, figures
 from sr_tasks.storage import transfer, uris
 from sr_tasks.telemetry.progress import Progress
@@ -57,6 +57,6 @@ def _scale(source: MediaInfo, output: MediaInfo) -> int:
     return scale
 
 
-def _fates(source: Path, output: Path, source_info: MediaInfo, output_info: MediaInfo) -> tuple[StreamFate, ...]:
+def _fates(source: Path, output: Path, source_info: MediaInfo, output_info: MediaInfo) -> tuple[StreamPlan, ...]:
     """What the product would have done with each stream for an output of that suffix."""
     return tuple(plan_streams(source, source_info.video, output.suffix.lower(), output_info.video.codec))

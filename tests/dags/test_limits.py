@@ -69,7 +69,7 @@ from sr_tasks.config import Settings
 from sr_tasks.errors import ChunkFailed, OutOfMemory
 from sr_tasks.inference import backend
 from sr_tasks.media.decode import ChunkReader
-from sr_tasks.media.chunks import Chunk
+from sr_tasks.records.media import Chunk
 from sr_tasks.media.probe import probe
 from sr_tasks.media.source import open_source
 

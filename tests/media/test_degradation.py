@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from sr_tasks.errors import InputInvalid
 from sr_tasks.media.degradation import answer, measure, measure_frames
-from sr_tasks.media.info import Degradation
 from sr_tasks.media.probe import probe
 from sr_tasks.media.spread import FRAMES, spread_frames
 from sr_tasks.media.traces import traces
+from sr_tasks.records.degradation import Degradation
 from sr_tasks.training.degradation import Examples, draw_examples, fit, log_error, new_estimator, save
 from sr_tasks.training.degrade import encoded, jpeg, noisy
 from sr_tasks.training.evaluate import photographs

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
-from sr_tasks.media.encode import ChunkWriter, EncodeSettings
-from sr_tasks.media.probe import HdrInfo
+from sr_tasks.media.encode import ChunkWriter
+from sr_tasks.records.encode import EncodeSettings
+from sr_tasks.records.media import HdrInfo
 
 WIDTH, HEIGHT, FRAMES = 320, 192, 24
 

@@ -9,14 +9,14 @@ import av
 import cv2
 import numpy as np
 
-from sr_tasks.media.assemble import StreamFate, plan_streams
-from sr_tasks.media.info import MediaInfo
+from sr_tasks.media.assemble import plan_streams
 from sr_tasks.media.probe import probe
 from sr_tasks.models.cards import GateLimits
 from sr_tasks.quality import gate, integrity
 from sr_tasks.quality.consistency import assess
 from sr_tasks.quality.pictures import Album
 from sr_tasks.quality.records import Assessment, IntegrityReport, Verdict
+from sr_tasks.records.media import MediaInfo, StreamPlan
 
 LIMITS = GateLimits(global_psnr_min=26, frame_psnr_min=24, block_psnr_min=20, ssim_min=0.5)
 """The limits that these tests prove; the shipped cards carry the same."""
@@ -93,7 +93,7 @@ class Judged:
     album: Album
     source_info: MediaInfo
     output_info: MediaInfo
-    fates: list[StreamFate]
+    fates: list[StreamPlan]
 
     @property
     def why(self) -> str:

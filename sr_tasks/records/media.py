@@ -1,0 +1,167 @@
+"""What a media file is: facts that the probe reads, and what is planned for them. Opens nothing."""
+
+from fractions import Fraction
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Chroma = Literal["420", "422", "444", "gray"]
+
+Deinterlace = Literal["none", "single", "double", "film"]
+
+
+class PicturePlan(BaseModel):
+    """How the pictures that a network sees are made from the source file. Whoever decodes a source follows it, so that
+    the frames that are enlarged and the frames that the output is compared with are the same."""
+
+    model_config = ConfigDict(frozen=True)
+
+    demuxer: str = ""
+    """FFmpeg demuxer to open the file with. Empty: FFmpeg recognises the file by its content."""
+    frame_rate: str = ""
+    """Frames a second of a source without times, as a fraction. Empty: the source has times of its own."""
+    program: int | None = None
+    """Number of the programme whose streams are read. None: the first, or the file has no programmes."""
+    timeline: Literal["packets", "table"] = "packets"
+    """Where the time stamps of frames come from: packets, where each holds one frame and the times ascend, else a table
+    that was made by decoding the source once."""
+    deinterlace: Deinterlace = "none"
+    """`single`: one frame a frame; `double`: one frame a field; `film`: telecine undone."""
+    field_order: Literal["", "tff", "bff"] = ""
+    """Which field of a frame comes first. Empty: the picture is progressive."""
+    crop: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """Px cut off at the left, top, right and bottom of the decoded frame."""
+    pix_fmt: str = ""
+    """FFmpeg pixel format that decoded frames are converted to before the network. Empty: they stay as they are."""
+
+
+class Repair(BaseModel):
+    """Something in the source that was wrong or unusual, and what was done about it: a row of manifest and report."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: str
+    """A word for programs, such as `equal-stamps`."""
+    count: int
+    """How many frames, packets or places it was done to."""
+    what: str
+    """In a sentence, for people."""
+
+
+class VideoInfo(BaseModel):
+    """The picture as the network sees it, after `PicturePlan`.
+
+    Colour tags are FFmpeg's numbers (AVColorRange and its like), 2 or 0 if unspecified.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    index: int
+    codec: str
+    width: int
+    height: int
+    pix_fmt: str
+    bit_depth: int
+    chroma: Chroma
+    color_range: int
+    color_primaries: int
+    color_trc: int
+    colorspace: int
+    chroma_location: int
+    """AVChromaLocation: 0 unspecified (taken as left), 1 left, 2 centre, 3 top-left."""
+    sample_aspect_ratio: str
+    rotation: int
+    """Degrees a player turns the picture, from the display matrix."""
+    interlaced: bool
+    time_base: str
+    average_rate: str
+    is_vfr: bool
+    frames: int
+    """Counted by demuxing."""
+    start_pts: int
+    end_pts: int
+    """Time stamp right behind the last frame."""
+    keyframes: int
+    pts_sha256: str
+    """Over the sorted time stamps as little-endian int64."""
+
+    @property
+    def tick(self) -> Fraction:
+        """Seconds of one time-base unit."""
+        return Fraction(self.time_base)
+
+    @property
+    def duration_s(self) -> float:
+        return float((self.end_pts - self.start_pts) * self.tick)
+
+
+class StreamInfo(BaseModel):
+    """Any stream: what the stream table of the report shows."""
+
+    model_config = ConfigDict(frozen=True)
+
+    index: int
+    type: str
+    codec: str
+    language: str
+    title: str
+    disposition: int
+    packets: int
+    start_s: float | None
+    """Time stamp of the first packet, in seconds."""
+
+
+class MediaInfo(BaseModel):
+    """A file: its picture stream and all streams."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    format: str
+    size_bytes: int
+    duration_s: float
+    video: VideoInfo
+    streams: tuple[StreamInfo, ...]
+    chapters: int
+    metadata: dict[str, str]
+    picture: PicturePlan = PicturePlan()
+    repairs: tuple[Repair, ...] = ()
+
+
+class HdrInfo(BaseModel):
+    """Static HDR metadata of a stream, as FFmpeg's structs hold it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    mastering_display: bytes = b""
+    content_light_level: bytes = b""
+
+
+class Chunk(BaseModel):
+    """Frames with `start_pts <= pts < end_pts`, in the source's time base."""
+
+    model_config = ConfigDict(frozen=True)
+
+    index: int
+    start_pts: int
+    end_pts: int
+    frames: int
+    pts_sha256: str
+    """Over the chunk's sorted time stamps, as in VideoInfo."""
+    seek_pts: int | None
+    """Keyframe to start decoding at: one before the chunk's own, so that open GOPs find their references.
+    None: from the start of the file."""
+
+
+class StreamPlan(BaseModel):
+    """What becomes of one source stream: a row of the stream table."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source_index: int
+    output_index: int | None
+    type: str
+    codec: str
+    language: str
+    fate: Literal["enhanced", "kept", "converted", "dropped"]
+    reason: str = ""
