@@ -14,8 +14,8 @@ from av.video.frame import VideoFrame
 from sr_tasks.inference.backend import Session
 from sr_tasks.inference.priority import give_way
 from sr_tasks.media.decode import ChunkReader
+from sr_tasks.media.decoded import DecodedFrame
 from sr_tasks.media.encode import ChunkWriter, planes_of
-from sr_tasks.media.present import DecodedFrame
 
 Item = TypeVar("Item")
 

@@ -3,15 +3,18 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from sr_tasks.media.fields import presented_points
 from sr_tasks.media.scan import FramePoint, PtsHash, Scan
 from sr_tasks.media.source import open_source, picture_stream
-from sr_tasks.records.media import Chunk
+from sr_tasks.records.media import Chunk, PicturePlan
 
 MAX_CHUNKS = 1000
 """Airflow maps a task over at most 1024 items."""
 
+_UNTOUCHED = PicturePlan()
 
-def plan_chunks(path: Path, *, target_frames: int, total_frames: int) -> list[Chunk]:
+
+def plan_chunks(path: Path, *, target_frames: int, total_frames: int, picture: PicturePlan = _UNTOUCHED) -> list[Chunk]:
     """Cut a file at keyframes into chunks of at least `target_frames` frames (the last may be shorter).
 
     Two chunks at least that long come out only if a keyframe lies between them: a file without keyframes is one chunk.
@@ -19,7 +22,7 @@ def plan_chunks(path: Path, *, target_frames: int, total_frames: int) -> list[Ch
     target = max(1, target_frames, -(-total_frames // MAX_CHUNKS))
     with open_source(path) as container:
         scan = Scan(container=container, video=picture_stream(container, path), path=path)
-        return list(_cut(scan.points(), target))
+        return list(_cut(presented_points(scan.points(), picture), target))
 
 
 def _cut(points: Iterator[FramePoint], target: int) -> Iterator[Chunk]:

@@ -14,7 +14,9 @@ from av.video.stream import VideoStream
 from loguru import logger
 
 from sr_tasks.errors import InputChanged, InputDamaged
-from sr_tasks.media.present import DecodedFrame, presented
+from sr_tasks.media.decoded import DecodedFrame
+from sr_tasks.media.fields import stored_pts
+from sr_tasks.media.present import presented
 from sr_tasks.media.scan import PtsHash
 from sr_tasks.media.source import open_source, picture_stream, translated
 from sr_tasks.records.media import Chunk, MediaInfo, PicturePlan
@@ -35,44 +37,51 @@ class ChunkReader:
     def frames(self) -> Generator[DecodedFrame, None, None]:
         """The chunk's frames as the network sees them, every planned time stamp once, ascending.
 
-        Raises InputChanged if the file no longer holds the planned time stamps, InputDamaged if nothing decodes.
-        """
-        yield from presented(self._decoded_frames(), self.picture)
-
-    def _decoded_frames(self) -> Generator[DecodedFrame, None, None]:
-        """Every planned time stamp once, ascending.
-
         A frame FFmpeg cannot decode is replaced by the one before it (at the very start: by the first that decodes).
         Raises InputChanged if the file no longer holds the planned time stamps, InputDamaged if nothing decodes.
         """
+        start = stored_pts(self.chunk.start_pts, self.picture)
+        proof = _Proof(self.chunk)
+        for item in presented(self._stored_frames(start), self.picture, start):
+            if item.pts >= self.chunk.end_pts:
+                break
+            proof.add(item.pts)
+            if item.is_repeat:
+                self.damaged_pts.append(item.pts)
+            yield item
+        proof.require(self.path)
+
+    def _stored_frames(self, start: int) -> Iterator[DecodedFrame]:
+        """The file's frames from its time stamp `start` on, to its end, and before them those decoded on the way."""
+        seek = self.chunk.seek_pts
         with open_source(self.path) as container:
             video = picture_stream(container, self.path)
-            if self.chunk.seek_pts is None or _seek(container, video, self.chunk.seek_pts):
-                yield from self._paired(video, container.demux(video))
+            if seek is None or _seek(container, video, stored_pts(seek, self.picture)):
+                yield from self._paired(video, container.demux(video), start)
                 return
         with open_source(self.path) as container:
             video = picture_stream(container, self.path)
-            yield from self._paired(video, container.demux(video))
+            yield from self._paired(video, container.demux(video), start)
 
-    def _paired(self, video: VideoStream, packets: Iterator["Packet[Any]"]) -> Iterator[DecodedFrame]:
-        """Pair planned time stamps (from packets) with decoded frames (from the decoder), both ascending."""
+    def _paired(self, video: VideoStream, packets: Iterator["Packet[Any]"], start: int) -> Iterator[DecodedFrame]:
+        """Pair time stamps (from packets) with decoded frames (from the decoder), both ascending: all from `start` on,
+        and those before it from the first that decodes."""
         video.codec_context.thread_count = 1
-        stamps = _Stamps(self.chunk)
+        stamps = _Stamps()
         before: VideoFrame | None = None
         with translated(self.path):
             for frame in _decoded(video, packets, stamps):
-                if frame.pts is None or frame.pts < self.chunk.start_pts:
+                if frame.pts is None:
                     before = frame
                     continue
-                due = list(stamps.up_to(min(frame.pts, self.chunk.end_pts - 1)))
+                due = list(stamps.up_to(frame.pts))
+                if before is None:
+                    due = [pts for pts in due if pts >= min(start, frame.pts)]
                 yield from self._repeats((pts for pts in due if pts != frame.pts), before or frame)
-                if frame.pts >= self.chunk.end_pts:
-                    break
                 if due and due[-1] == frame.pts:
                     yield DecodedFrame(pts=frame.pts, frame=frame, is_repeat=False)
                 before = frame
-        yield from self._repeats(stamps.up_to(self.chunk.end_pts), before)
-        stamps.prove(self.path)
+        yield from self._repeats((pts for pts in stamps.up_to(None) if pts >= start), before)
 
     def _repeats(self, stamps: Iterable[int], frame: VideoFrame | None) -> Iterator[DecodedFrame]:
         for pts in stamps:
@@ -81,7 +90,6 @@ class ChunkReader:
                     f"No frame of chunk {self.chunk.index} of {self.path.name} can be decoded.",
                     hint="Check the file in a media player.",
                 )
-            self.damaged_pts.append(pts)
             yield DecodedFrame(pts=pts, frame=frame, is_repeat=True)
 
 
@@ -95,26 +103,34 @@ def whole(media: MediaInfo) -> Chunk:
 
 
 class _Stamps:
-    """The chunk's time stamps as its packets announce them, handed out in ascending order and hashed."""
+    """Time stamps as the packets announce them, handed out in ascending order."""
+
+    def __init__(self) -> None:
+        self._waiting: list[int] = []
+
+    def note(self, packet: "Packet[Any]") -> None:
+        if packet.pts is not None:
+            heapq.heappush(self._waiting, packet.pts)
+
+    def up_to(self, pts: int | None) -> Iterator[int]:
+        """Those not later than `pts`; None: all."""
+        while self._waiting and (pts is None or self._waiting[0] <= pts):
+            yield heapq.heappop(self._waiting)
+
+
+class _Proof:
+    """That a chunk's time stamps are the planned ones."""
 
     def __init__(self, chunk: Chunk) -> None:
         self._chunk = chunk
-        self._waiting: list[int] = []
         self._hash = PtsHash()
         self._count = 0
 
-    def note(self, packet: "Packet[Any]") -> None:
-        if packet.pts is not None and self._chunk.start_pts <= packet.pts < self._chunk.end_pts:
-            heapq.heappush(self._waiting, packet.pts)
+    def add(self, pts: int) -> None:
+        self._hash.add(pts)
+        self._count += 1
 
-    def up_to(self, pts: int) -> Iterator[int]:
-        while self._waiting and self._waiting[0] <= pts:
-            stamp = heapq.heappop(self._waiting)
-            self._hash.add(stamp)
-            self._count += 1
-            yield stamp
-
-    def prove(self, path: Path) -> None:
+    def require(self, path: Path) -> None:
         if self._count != self._chunk.frames or self._hash.hexdigest() != self._chunk.pts_sha256:
             raise InputChanged(
                 f"Chunk {self._chunk.index} of {path.name} holds {self._count} frames with other time stamps than the "

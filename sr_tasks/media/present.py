@@ -2,23 +2,18 @@
 source through here, so that the same frames are enlarged and compared."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from av.video.frame import VideoFrame
-
+from sr_tasks.media.decoded import DecodedFrame
+from sr_tasks.media.fields import deinterlaced
 from sr_tasks.records.media import PicturePlan
 
 
-@dataclass(frozen=True, kw_only=True)
-class DecodedFrame:
-    """A frame and the time stamp it is to be shown at. `is_repeat`: its own picture could not be decoded."""
+def presented(frames: Iterator[DecodedFrame], plan: PicturePlan, start_pts: int) -> Iterator[DecodedFrame]:
+    """The frames that the network sees, in order. Without anything in the plan they pass through untouched.
 
-    pts: int
-    frame: VideoFrame
-    is_repeat: bool
-
-
-def presented(frames: Iterator[DecodedFrame], plan: PicturePlan) -> Iterator[DecodedFrame]:
-    """The frames that the network sees, in order. Without anything in the plan they pass through untouched."""
-    del plan
-    return frames
+    `frames` are those of the file, with its time stamps. Those before `start_pts` are context: what a frame looks like
+    may depend on its neighbours. They are not among the answers.
+    """
+    if plan.deinterlace != "none":
+        return deinterlaced(frames, plan, start_pts)
+    return (item for item in frames if item.pts >= start_pts)

@@ -27,7 +27,7 @@ def run(job_id: str, settings: Settings) -> dict[str, Any]:
     threads = settings.worker_threads
     plan = PlanRecord(
         source_sha256=sha256_file(path),
-        chunks=tuple(plan_chunks(path, target_frames=target, total_frames=video.frames)),
+        chunks=tuple(plan_chunks(path, target_frames=target, total_frames=video.frames, picture=source.media.picture)),
         streams=threads,
         encoder_threads=max(1, min(8, threads // 2)),
     )

@@ -1,0 +1,112 @@
+"""Fields to frames: interlaced pictures are deinterlaced before the network, each by its neighbours alone, so that a
+chunk holds what the whole film holds. Time stamps are worked out here too, from those of the file."""
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from itertools import chain
+from typing import Final, TypeVar
+
+import av.error
+from av.filter import Graph
+from av.video.frame import VideoFrame
+
+from sr_tasks.errors import InputUnsupported
+from sr_tasks.media.decoded import DecodedFrame
+from sr_tasks.media.scan import FramePoint
+from sr_tasks.records.media import PicturePlan
+
+Item = TypeVar("Item")
+
+_TICKS: Final = {"none": 1, "single": 1, "double": 2, "film": 4}
+_PARITY: Final = {"": "auto", "tff": "tff", "bff": "bff"}
+
+
+def ticks(plan: PicturePlan) -> int:
+    """Into how many ticks one of the file's is divided, so that every presented frame has a time stamp of its own."""
+    return _TICKS[plan.deinterlace]
+
+
+def stored_pts(pts: int, plan: PicturePlan) -> int:
+    """The file's time stamp at or before a presented one."""
+    return pts // ticks(plan)
+
+
+def presented_points(points: Iterable[FramePoint], plan: PicturePlan) -> Iterator[FramePoint]:
+    """The presented frames of a file's frames: time stamps and durations in presented ticks."""
+    if plan.deinterlace != "double":
+        yield from points
+        return
+    step = 1
+    for _, point, following in _neighbours(points):
+        step = following.pts - point.pts if following is not None else step
+        yield FramePoint(pts=2 * point.pts, duration=step, is_keyframe=point.is_keyframe)
+        yield FramePoint(pts=2 * point.pts + step, duration=step, is_keyframe=False)
+
+
+def deinterlaced(frames: Iterable[DecodedFrame], plan: PicturePlan, start_pts: int) -> Iterator[DecodedFrame]:
+    """The presented frames of a file's frames, from `start_pts` of the file on. Those before are context alone."""
+    bwdif = _Bwdif(plan)
+    step = 1
+    for _, item, following in _neighbours(frames):
+        step = following.pts - item.pts if following is not None else step
+        pictures = bwdif.pictures(item.frame, following.frame if following is not None else None)
+        if item.pts >= start_pts:
+            for place, picture in enumerate(pictures):
+                pts = ticks(plan) * item.pts + place * step
+                yield DecodedFrame(pts=pts, frame=picture, is_repeat=item.is_repeat)
+
+
+def _neighbours(items: Iterable[Item]) -> Iterator[tuple[Item | None, Item, Item | None]]:
+    """Every item between the one before and the one behind it."""
+    before: Item | None = None
+    cur: Item | None = None
+    for following in chain(items, [None]):
+        if cur is not None:
+            yield before, cur, following
+        before, cur = cur, following
+
+
+class _Bwdif:
+    """FFmpeg's bwdif, asked for frame after frame."""
+
+    def __init__(self, plan: PicturePlan) -> None:
+        mode = "send_field" if plan.deinterlace == "double" else "send_frame"
+        self._options = f"mode={mode}:parity={_PARITY[plan.field_order]}:deint=all"
+        self._graph: Graph | None = None
+
+    def pictures(self, frame: VideoFrame, following: VideoFrame | None) -> list[VideoFrame]:
+        """The pictures of `frame`, which was `following` in the call before: one, or one a field."""
+        if self._graph is None:
+            self._graph = self._opened(frame)
+            self._graph.push(frame)
+        is_last = following is None or _shape(following) != _shape(frame)
+        self._graph.push(None if is_last else following)
+        pictures = list(_pulled(self._graph))
+        if is_last:
+            self._graph = None
+        for picture in pictures:
+            if _shape(picture) != _shape(frame):
+                raise InputUnsupported(
+                    f"bwdif does not deinterlace pictures in the pixel format {frame.format.name}.",
+                    hint="Convert the video to planar YUV, e.g. yuv422p.",
+                )
+        return pictures
+
+    def _opened(self, like: VideoFrame) -> Graph:
+        graph = Graph()
+        tick = Fraction(1, 1000)  # bwdif looks at no time stamp
+        source = graph.add_buffer(width=like.width, height=like.height, format=like.format, time_base=tick)
+        graph.link_nodes(source, graph.add("bwdif", self._options), graph.add("buffersink")).configure()
+        return graph
+
+
+def _shape(frame: VideoFrame) -> tuple[int, int, str]:
+    return frame.width, frame.height, frame.format.name
+
+
+def _pulled(graph: Graph) -> Iterator[VideoFrame]:
+    while True:
+        try:
+            yield graph.vpull()
+        except (av.error.BlockingIOError, av.error.EOFError):
+            return
