@@ -20,7 +20,8 @@ from sr_tasks.commands import models, purge
 from sr_tasks.commands.arguments import Parser, common
 from sr_tasks.config import Settings
 from sr_tasks.errors import JobCancelled, SrError
-from sr_tasks.jobs.spec import Codec, Content, JobSpec, Preset, ReviewWish, job_spec
+from sr_tasks.jobs.spec import Content, JobSpec, ReviewWish, job_spec
+from sr_tasks.records.codecs import Codec, Preset
 from sr_tasks.telemetry import logs, terminal
 from sr_tasks.telemetry.redaction import redacted
 

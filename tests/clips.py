@@ -76,6 +76,8 @@ def make(path: Path, clip: Clip | None = None, **changes: Any) -> Path:
             frame = picture(number, clip)
             frame.pts = clip.pts[number] if clip.pts is not None else number * step
             frame.time_base = tick
+            frame.color_range, frame.colorspace = clip.color_range, clip.colorspace
+            frame.color_primaries, frame.color_trc = clip.color_primaries, clip.color_trc
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
         if sound is not None:

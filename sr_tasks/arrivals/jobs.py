@@ -9,7 +9,7 @@ from sr_tasks.arrivals.files import Arrived, is_inside, plain
 from sr_tasks.arrivals.rules import Watch
 from sr_tasks.config import Settings
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.records.containers import TARGETS
+from sr_tasks.records.containers import holds
 from sr_tasks.storage import uris
 
 
@@ -57,8 +57,8 @@ def _filled(arrived: Arrived, watch: Watch) -> str:
     folder, slash, name = below.rpartition("/")
     path, spec = PurePosixPath(name), watch.spec("file")
     suffix = path.suffix
-    if (spec.codec == "ffv1" and suffix.lower() != ".mkv") or suffix.lower() not in TARGETS:
-        suffix = f"{suffix}.mkv"
+    if not holds(suffix.lower(), spec.codec):
+        suffix += spec.video_codec.suffix
     return watch.output.format(
         folder=f"{folder}{slash}", stem=path.stem, suffix=suffix, scale=spec.scale, version=arrived.digest[:8]
     )

@@ -6,18 +6,17 @@ from typing import Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sr_tasks.errors import UsageError
+from sr_tasks.records.codecs import CODECS, Codec, Preset, VideoCodec
 
 AUTO: Final = "auto"
 Content = Literal["any", "live", "animation", "screen"]
-Codec = Literal["h264", "hevc", "ffv1"]
 Fields = Literal["single", "double", "film", "refuse"]
 Strip = Literal["nothing", "location", "device", "all"]
 ReviewWish = Literal["auto", "always", "never"]
 Priority = Literal["low", "normal", "high"]
-Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 
-DEFAULT_CRF: dict[str, int] = {"h264": 17, "hevc": 19, "ffv1": 0}
-"""Visually close to transparent for an enlarged picture; ffv1 is lossless and has no CRF."""
+
+_DEFAULT_CRFS = ", ".join(f"{row.crf} for {row.name}" for row in CODECS.values() if row.crf is not None)
 
 
 class JobSpec(BaseModel):
@@ -124,9 +123,9 @@ class JobSpec(BaseModel):
     crf: int | None = Field(
         default=None,
         title="CRF",
-        description="Quality of the encode: lower is better and larger. Empty: 17 for h264, 19 for hevc.",
+        description=f"Quality of the encode: lower is better and larger. Empty: {_DEFAULT_CRFS}.",
         ge=0,
-        le=51,
+        le=max(row.max_crf for row in CODECS.values()),
         json_schema_extra={"section": "Encoding"},
     )
     preset: Preset = Field(
@@ -169,13 +168,23 @@ class JobSpec(BaseModel):
 
     @model_validator(mode="after")
     def _codec_has_crf(self) -> Self:
-        if self.codec == "ffv1" and self.crf not in (None, 0):
-            raise ValueError(f"codec=ffv1 is lossless and takes no crf (crf={self.crf}); leave one of them out")
+        row = self.video_codec
+        if row.crf is None and self.crf not in (None, 0):
+            kind = "is lossless and" if row.is_lossless else "has a quality of its own and"
+            raise ValueError(f"codec={row.name} {kind} takes no crf (crf={self.crf}); leave one of them out")
+        if self.crf is not None and self.crf > row.max_crf:
+            raise ValueError(f"crf={self.crf} is past what codec={row.name} takes; it takes 0 to {row.max_crf}")
         return self
 
     @property
+    def video_codec(self) -> VideoCodec:
+        return CODECS[self.codec]
+
+    @property
     def effective_crf(self) -> int:
-        return DEFAULT_CRF[self.codec] if self.crf is None else self.crf
+        """0 for a codec that has no CRF."""
+        default = self.video_codec.crf or 0
+        return default if self.crf is None else self.crf
 
 
 def job_spec(values: Mapping[str, Any]) -> JobSpec:

@@ -21,7 +21,7 @@ from sr_tasks.media import languages
 from sr_tasks.media.encode import encode_error, read_packets
 from sr_tasks.media.scan import PtsHash
 from sr_tasks.media.source import open_source, translated
-from sr_tasks.records.containers import TARGETS
+from sr_tasks.records.containers import TARGETS, holds
 from sr_tasks.records.media import StreamPlan, VideoInfo
 
 _TIME_CODE = "written anew from the time code tag of the video"
@@ -46,8 +46,8 @@ def plan_streams(path: Path, video: VideoInfo, suffix: str, codec: str) -> list[
     reason, since no container but their own holds them.
     """
     muxer = TARGETS[suffix]
+    _fit_picture(codec, suffix)
     with open_source(path) as source, av.open(io.BytesIO(), "w", format=muxer) as trial:
-        _fit_picture(trial, codec, suffix)
         fates: list[StreamPlan] = []
         for stream in source.streams:
             fates.append(_fate(stream, video, trial, suffix, sum(f.output_index is not None for f in fates)))
@@ -116,13 +116,12 @@ class _Output:
             raise encode_error(self._path, exc) from exc
 
 
-def _fit_picture(trial: OutputContainer, codec: str, suffix: str) -> None:
-    try:
-        trial.add_mux_stream(codec, rate=25, width=64, height=64)
-    except ValueError as exc:
+def _fit_picture(codec: str, suffix: str) -> None:
+    if not holds(suffix, codec):
+        fitting = [name for name in TARGETS if holds(name, codec)]
         raise ContainerMismatch(
-            f"A {suffix} file does not hold {codec} video.", hint="Choose an .mkv output, which holds every codec."
-        ) from exc
+            f"A {suffix} file does not hold {codec} video.", hint=f"Choose an output in {' or '.join(fitting)}."
+        )
 
 
 def _fate(stream: Stream, video: VideoInfo, trial: OutputContainer, suffix: str, output_index: int) -> StreamPlan:

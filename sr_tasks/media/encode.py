@@ -17,15 +17,10 @@ from av.video.stream import VideoStream
 
 from sr_tasks.errors import ChunkFailed, DiskFull, InputUnsupported, IntegrityBroken, OutOfMemory
 from sr_tasks.media.scan import PtsHash
+from sr_tasks.records.codecs import CODECS
 from sr_tasks.records.encode import EncodeSettings
-from sr_tasks.records.media import Chroma, VideoInfo
+from sr_tasks.records.media import VideoInfo
 
-ENCODERS = {"h264": "libx264", "hevc": "libx265", "ffv1": "ffv1"}
-_DEPTHS: dict[str, dict[Chroma, tuple[int, ...]]] = {
-    "h264": {"420": (8, 10), "422": (8, 10), "444": (8, 10), "gray": (8, 10)},
-    "hevc": {"420": (8, 10, 12), "422": (8, 10, 12), "444": (8, 10, 12), "gray": (8, 10, 12)},
-    "ffv1": {"420": (8, 10, 12), "422": (8, 10, 12), "444": (8, 10, 12), "gray": (8, 10, 12)},
-}
 _EXACT = {"avoid_negative_ts": "disabled"}
 """Muxers shift all time stamps to make decoding times positive, unless told not to."""
 
@@ -33,16 +28,16 @@ _CHROMA_LOCATION = {1: "left", 2: "center", 3: "topleft", 4: "top", 5: "bottomle
 
 
 def output_pix_fmt(codec: str, video: VideoInfo) -> str:
-    """The pixel format an output has: the source's own. Raises InputUnsupported if the codec has none of that depth."""
-    depths = _DEPTHS[codec][video.chroma]
-    if video.bit_depth not in depths:
-        fitting = [name for name, by_chroma in _DEPTHS.items() if video.bit_depth in by_chroma[video.chroma]]
+    """The pixel format an output has: the source's own. Raises InputUnsupported if the codec does not take it."""
+    base = "gray" if video.chroma == "gray" else f"yuv{video.chroma}p"
+    wanted = base if video.bit_depth == 8 else f"{base}{video.bit_depth}le"
+    if wanted not in CODECS[codec].pix_fmts:
+        fitting = [row.name for row in CODECS.values() if wanted in row.pix_fmts]
         raise InputUnsupported(
-            f"{codec} holds {', '.join(map(str, depths))} bit, the source has {video.bit_depth} ({video.pix_fmt}).",
+            f"{codec} holds no {wanted}, and the source has {video.bit_depth} bit ({video.pix_fmt}).",
             hint=f"Choose codec {' or '.join(fitting)}.",
         )
-    base = "gray" if video.chroma == "gray" else f"yuv{video.chroma}p"
-    return base if video.bit_depth == 8 else f"{base}{video.bit_depth}le"
+    return wanted
 
 
 class ChunkWriter:
@@ -79,9 +74,10 @@ class ChunkWriter:
 
     def _add_stream(self) -> VideoStream:
         s = self._settings
-        stream = self._container.add_stream(ENCODERS[s.codec], rate=s.average_rate, options=encoder_options(s))
+        encoder = CODECS[s.codec].encoder
+        stream = self._container.add_stream(encoder, rate=s.average_rate, options=encoder_options(s))
         if not isinstance(stream, VideoStream):
-            raise ChunkFailed(f"The encoder {ENCODERS[s.codec]} makes no video.")
+            raise ChunkFailed(f"The encoder {encoder} makes no video.")
         context = stream.codec_context
         context.width, context.height, context.pix_fmt = s.width, s.height, s.pix_fmt
         context.time_base = stream.time_base = s.time_base

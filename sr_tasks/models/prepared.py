@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from sr_tasks.models.cards import ModelCard, Precision
+from sr_tasks.records.colour import matrix_of, range_of
 from sr_tasks.records.media import Chroma, VideoInfo
 
 BackendName = Literal["openvino", "onnxruntime", "cuda", "tensorrt"]
@@ -41,16 +42,9 @@ class GraphVariant:
             bit_depth=video.bit_depth,
             chroma_location=video.chroma_location or 1,
             colorspace=matrix_of(video) if is_rgb and video.chroma != "gray" else 0,
-            color_range=(video.color_range or 1) if is_rgb else 0,
+            color_range=range_of(video) if is_rgb else 0,
             level=rounded,
         )
-
-
-def matrix_of(video: VideoInfo) -> int:
-    """AVColorSpace of a video. One that says nothing is BT.709 from 720 lines on, else BT.601, as players assume."""
-    if video.colorspace in (0, 2, 3):
-        return 1 if video.height >= 720 else 6
-    return video.colorspace
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,10 +10,8 @@ from pathlib import Path
 from sr_tasks.quality import labels
 from sr_tasks.quality.records import DecodeFacts, Finding, IntegrityReport, Timing
 from sr_tasks.quality.streams import StreamPrint, fingerprints
+from sr_tasks.records import colour
 from sr_tasks.records.media import MediaInfo, StreamPlan, VideoInfo
-
-UNSPECIFIED = frozenset({0, 2})
-"""FFmpeg's numbers for a colour tag that says nothing (0 for range, 2 for the others; 0 is reserved there)."""
 
 
 def check(
@@ -147,36 +145,47 @@ def _start(name: str, before: StreamPrint, after: StreamPrint, offset: Fraction)
 
 
 def _tags(source: VideoInfo, output: VideoInfo) -> list[Finding]:
-    names = ("color_range", "color_primaries", "color_trc", "colorspace")
-    changed = [
-        f"{name} {getattr(source, name)} became {getattr(output, name)}"
-        for name in names
-        if not _same_tag(getattr(source, name), getattr(output, name))
-    ]
-    aspect = _aspect(source.sample_aspect_ratio), _aspect(output.sample_aspect_ratio)
+    rotation = source.rotation % 360, output.rotation % 360
     return [
-        Finding(check="Colour tags", ok=not changed, detail=", ".join(changed) or "as in the source"),
+        _colour_tags(source, output),
         Finding(
             check="Pixel aspect ratio",
-            ok=aspect[0] == aspect[1],
+            ok=colour.aspect_of(source) == colour.aspect_of(output),
             detail=f"{output.sample_aspect_ratio}, source {source.sample_aspect_ratio}",
         ),
         Finding(
             check="Rotation",
-            ok=source.rotation % 360 == output.rotation % 360,
+            ok=rotation[0] == rotation[1],
             detail=f"{output.rotation} degrees, source {source.rotation}",
         ),
     ]
 
 
-def _same_tag(source: int, output: int) -> bool:
-    return source == output or (source in UNSPECIFIED and output in UNSPECIFIED)
+def _colour_tags(source: VideoInfo, output: VideoInfo) -> Finding:
+    """A tag that says nothing is the same as the value it stands for."""
+    is_same = {
+        "color_range": colour.range_of(source) == colour.range_of(output),
+        "color_primaries": colour.tag_of(source.color_primaries) == colour.tag_of(output.color_primaries),
+        "color_trc": colour.tag_of(source.color_trc) == colour.tag_of(output.color_trc),
+        "colorspace": _is_same_matrix(source, output),
+    }
+    changed = [
+        f"{name} {getattr(source, name)} became {getattr(output, name)}" for name, same in is_same.items() if not same
+    ]
+    detail = ", ".join(changed) or "as in the source"
+    if not changed and not colour.names_matrix(output) and colour.matrix_of(source) != colour.matrix_of(output):
+        detail += (
+            f"; the source names no matrix, and players take BT.601 for its {source.height} lines, but BT.709 for "
+            f"{output.height}"
+        )
+    return Finding(check="Colour tags", ok=not changed, detail=detail)
 
 
-def _aspect(text: str) -> Fraction:
-    """`0:1` and `1:1` both mean square px."""
-    numerator, denominator = (int(part) for part in text.split(":"))
-    return Fraction(numerator, denominator) if numerator and denominator else Fraction(1)
+def _is_same_matrix(source: VideoInfo, output: VideoInfo) -> bool:
+    """The output's pictures have the source's matrix: a tag must name that one, unless neither names any."""
+    if not colour.names_matrix(output):
+        return not colour.names_matrix(source)
+    return output.colorspace == (source.colorspace if colour.names_matrix(source) else colour.matrix_of(source))
 
 
 def _ms(value: Fraction) -> str:

@@ -10,11 +10,8 @@ from sr_tasks.steps.plan import seconds_a_frame
 from sr_tasks.steps.records import ModelRecord, PlanRecord, SourceRecord
 from sr_tasks.storage.workdir import ChunkStore
 
-_QUICK, _SLOW = {"h264": 0.06, "hevc": 0.3, "ffv1": 0.03}, {"h264": 0.2, "hevc": 3.1, "ffv1": 0.03}
-"""Seconds of one thread that a megapixel takes to encode, measured: with presets up to medium, and with slower ones."""
-_SLOW_PRESETS = frozenset({"slow", "slower", "veryslow"})
 _WHOLE = {"assemble": 0.01, "assess": 0.02}
-"""The same for the steps that go over the whole output once; measured, and rounded up."""
+"""Seconds that a megapixel takes in the steps that go over the whole output once; measured, and rounded up."""
 _LOOKED_AT = 32
 
 
@@ -37,8 +34,7 @@ def _of_chunk(folder: JobFolder, chunk: int, settings: Settings) -> float:
     spec, source = folder.load("spec", JobSpec), folder.load("source", SourceRecord)
     plan, video = folder.load("plan", PlanRecord), source.media.video
     card = Registry.of(settings).get(source.model).card
-    rates = _SLOW if spec.preset in _SLOW_PRESETS else _QUICK
-    encoding_s = rates[spec.codec] * _output_megapixels(source, spec) / settings.worker_threads
+    encoding_s = spec.video_codec.encoding_s(spec.preset) * _output_megapixels(source, spec) / settings.worker_threads
     planned_s = seconds_a_frame(card, video.width * video.height, spec.scale, settings) + encoding_s
     return plan.chunks[chunk].frames * max(planned_s, _slowest_frame_s(folder, plan, settings))
 

@@ -66,8 +66,14 @@ def _settings(spec: JobSpec, source: SourceRecord, chunks: int) -> dict[str, str
         "Restoration": f"level {source.level:.1f}" if source.level else "none",
         "Scale": f"{spec.scale}x",
         "Codec": spec.codec,
-        "CRF": "lossless" if spec.codec == "ffv1" else str(spec.effective_crf),
+        "CRF": _crf(spec),
         "Preset": spec.preset,
         "Quality gate": "on" if spec.gate else "off",
         "Chunks": str(chunks),
     }
+
+
+def _crf(spec: JobSpec) -> str:
+    if spec.video_codec.is_lossless:
+        return "lossless"
+    return "none" if spec.video_codec.crf is None else str(spec.effective_crf)

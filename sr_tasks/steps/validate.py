@@ -20,7 +20,7 @@ from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media.assemble import lost
 from sr_tasks.media.encode import output_pix_fmt
 from sr_tasks.media.first_look import Findings, first_look, planned_streams
-from sr_tasks.records.containers import TARGETS
+from sr_tasks.records.containers import TARGETS, holds
 from sr_tasks.records.media import MediaInfo, StreamPlan
 from sr_tasks.steps.choice import Choice, choose, kept, require_possible
 from sr_tasks.steps.manifest import SIDECARS
@@ -34,9 +34,6 @@ from sr_tasks.storage.uris import LocalFile, Location
 MIN_SIDE_PX = 16
 SCRATCH_FACTOR = 2.2
 """Scratch a job takes, as a multiple of its output: the chunks, the joined file, and some room."""
-
-_BITS_PER_PX = {"h264": 0.25, "hevc": 0.2, "ffv1": 8.0}
-"""Generous bits per output pixel at the default CRF, for the disk check alone."""
 
 
 def run(spec: JobSpec, job_id: str, settings: Settings) -> dict[str, Any]:
@@ -165,7 +162,7 @@ def locations(spec: JobSpec, settings: Settings) -> tuple[Location, Location]:
         output = uris.parse(spec.output, settings)
     else:
         suffix = source.suffix.lower()
-        suffix = ".mkv" if spec.codec == "ffv1" or suffix not in TARGETS else suffix
+        suffix = suffix if holds(suffix, spec.codec) else spec.video_codec.suffix
         stem = source.name.removesuffix(source.suffix) if source.suffix else source.name
         output = source.with_name(f"{stem}_x{spec.scale}{suffix}")
     if output == source:
@@ -204,7 +201,7 @@ def _refuse_unfit(spec: JobSpec, media: MediaInfo, settings: Settings) -> None:
 def _refuse_small_disk(spec: JobSpec, media: MediaInfo, settings: Settings, output: Location) -> None:
     video = media.video
     pixels = video.width * video.height * spec.scale**2 * video.frames
-    output_bytes = int(pixels * _BITS_PER_PX[spec.codec] / 8) + media.size_bytes
+    output_bytes = int(pixels * spec.video_codec.bits_per_px / 8) + media.size_bytes
     places = {settings.workdir: int(output_bytes * SCRATCH_FACTOR)}
     if isinstance(output, LocalFile):
         places[output.path.parent] = output_bytes

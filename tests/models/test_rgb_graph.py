@@ -358,6 +358,7 @@ def test_both_runtimes_make_the_same_of_it(
 
 def video(**changes: Any) -> VideoInfo:
     fields = {"chroma": "420", "bit_depth": 8, "height": 360, "colorspace": 2, "color_range": 0, "chroma_location": 0}
+    fields |= {"pix_fmt": "yuv420p"}
     return VideoInfo.model_construct(**fields | changes)
 
 

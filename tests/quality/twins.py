@@ -107,7 +107,7 @@ def judge(source: Path, output: Path, scale: int = 2, damaged_pts: frozenset[int
     assessment = assess(
         source, output, before, after, scale, report_progress=lambda _: None, damaged_pts=damaged_pts, album=album
     )
-    fates = plan_streams(source, before.video, output.suffix, "libx264")
+    fates = plan_streams(source, before.video, output.suffix, "h264")
     report = integrity.check(
         source, output, before, after,
         scale=scale, fates=fates, decode=assessment.decode, timing=assessment.timing,

@@ -1,0 +1,88 @@
+"""The video codecs that outputs may have, one row each: what a codec holds, what it costs, where it fits."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final, Literal
+
+Codec = Literal["h264", "hevc", "ffv1"]
+Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
+
+_SLOW_PRESETS: Final = frozenset({"slow", "slower", "veryslow"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoCodec:
+    """A codec as a job may ask for it."""
+
+    name: str
+    """FFmpeg's name of the codec."""
+    encoder: str
+    """FFmpeg's name of the encoder."""
+    pix_fmts: frozenset[str]
+    """Pixel formats that the encoder takes, by FFmpeg's names."""
+    crf: int | None
+    """Default quality, visually close to transparent for an enlarged picture. None: the codec has no such setting."""
+    max_crf: int = 0
+    is_lossless: bool = False
+    bits_per_px: float
+    """Generous size at the default quality, for the disk check alone."""
+    encode_s: float
+    """Seconds of one thread that a megapixel takes to encode with presets up to medium, measured."""
+    slow_encode_s: float
+    """The same with slower presets."""
+    muxers: frozenset[str]
+    """FFmpeg muxers, of those that outputs may have, whose files hold the codec."""
+    suffix: str = ".mkv"
+    """Of the output where the source's own container does not hold the codec."""
+
+    def encoding_s(self, preset: Preset) -> float:
+        """Seconds of one thread that a megapixel takes to encode."""
+        return self.slow_encode_s if preset in _SLOW_PRESETS else self.encode_s
+
+
+def _planar(chroma: Iterable[str], bit_depths: Iterable[int], alpha: bool = False) -> frozenset[str]:
+    bases = ("gray" if one == "gray" else f"yuv{'a' if alpha else ''}{one}p" for one in chroma)
+    depths = tuple(bit_depths)
+    return frozenset(base if depth == 8 else f"{base}{depth}le" for base in bases for depth in depths)
+
+
+_ALL_CHROMA = ("420", "422", "444", "gray")
+_ROWS = (
+    VideoCodec(
+        name="h264",
+        encoder="libx264",
+        pix_fmts=_planar(_ALL_CHROMA, (8, 10)),
+        crf=17,
+        max_crf=51,
+        bits_per_px=0.25,
+        encode_s=0.06,
+        slow_encode_s=0.2,
+        muxers=frozenset({"mp4", "mov", "matroska"}),
+    ),
+    VideoCodec(
+        name="hevc",
+        encoder="libx265",
+        pix_fmts=_planar(_ALL_CHROMA, (8, 10, 12)),
+        crf=19,
+        max_crf=51,
+        bits_per_px=0.2,
+        encode_s=0.3,
+        slow_encode_s=3.1,
+        muxers=frozenset({"mp4", "mov", "matroska"}),
+    ),
+    VideoCodec(
+        name="ffv1",
+        encoder="ffv1",
+        pix_fmts=_planar(_ALL_CHROMA, (8, 10, 12)),
+        crf=None,
+        is_lossless=True,
+        bits_per_px=8.0,
+        encode_s=0.03,
+        slow_encode_s=0.03,
+        muxers=frozenset({"matroska"}),
+    ),
+)
+
+CODECS: Final = MappingProxyType({row.name: row for row in _ROWS})
+"""By the name that a job asks for."""
