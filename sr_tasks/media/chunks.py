@@ -6,15 +6,13 @@ from pathlib import Path
 from sr_tasks.media.fields import presented_points
 from sr_tasks.media.scan import FramePoint, PtsHash, Scan
 from sr_tasks.media.source import open_source, picture_stream
-from sr_tasks.records.media import Chunk, PicturePlan
+from sr_tasks.records.media import UNTOUCHED, Chunk, PicturePlan
 
 MAX_CHUNKS = 1000
 """Airflow maps a task over at most 1024 items."""
 
-_UNTOUCHED = PicturePlan()
 
-
-def plan_chunks(path: Path, *, target_frames: int, total_frames: int, picture: PicturePlan = _UNTOUCHED) -> list[Chunk]:
+def plan_chunks(path: Path, *, target_frames: int, total_frames: int, picture: PicturePlan = UNTOUCHED) -> list[Chunk]:
     """Cut a file at keyframes into chunks of at least `target_frames` frames (the last may be shorter).
 
     Two chunks at least that long come out only if a keyframe lies between them: a file without keyframes is one chunk.

@@ -19,7 +19,7 @@ from sr_tasks.media.fields import stored_pts
 from sr_tasks.media.present import presented
 from sr_tasks.media.scan import PtsHash
 from sr_tasks.media.source import open_source, picture_stream, translated
-from sr_tasks.records.media import Chunk, MediaInfo, PicturePlan
+from sr_tasks.records.media import UNTOUCHED, Chunk, MediaInfo, PicturePlan
 
 _FRAME_BYTES_PER_PX = 12
 """More than a frame takes of any kind, with what a decoder keeps beside it."""
@@ -31,7 +31,7 @@ class ChunkReader:
 
     path: Path
     chunk: Chunk
-    picture: PicturePlan = PicturePlan()
+    picture: PicturePlan = UNTOUCHED
     damaged_pts: list[int] = field(default_factory=list)
 
     def frames(self) -> Generator[DecodedFrame, None, None]:

@@ -1,8 +1,13 @@
-"""A decoded frame on its way to the network. Data alone."""
+"""Decoded frames on their way to the network, and who stands beside whom. Data alone."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
+from typing import TypeVar
 
 from av.video.frame import VideoFrame
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,3 +17,13 @@ class DecodedFrame:
     pts: int
     frame: VideoFrame
     is_repeat: bool
+
+
+def neighbours(items: Iterable[Item]) -> Iterator[tuple[Item | None, Item, Item | None]]:
+    """Every item between the one before and the one behind it; None at the ends."""
+    before: Item | None = None
+    cur: Item | None = None
+    for behind in chain(items, [None]):
+        if cur is not None:
+            yield before, cur, behind
+        before, cur = cur, behind

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sr_tasks.media.spread import spread_frames
 from sr_tasks.media.traces import traces
 from sr_tasks.records.degradation import Degradation
-from sr_tasks.records.media import VideoInfo
+from sr_tasks.records.media import UNTOUCHED, PicturePlan, VideoInfo
 
 FLOOR: Final = 0.1
 """Codes squared that the network adds to its answer, so that it has a logarithm."""
@@ -32,9 +32,9 @@ WEIGHTS: Final = Path(__file__).with_name("degradation.npz")
 _Array = NDArray[np.float32]
 
 
-def measure(path: Path, video: VideoInfo) -> Degradation:
+def measure(path: Path, video: VideoInfo, picture: PicturePlan = UNTOUCHED) -> Degradation:
     """Of a local source, from a few frames spread over it. Raises InputInvalid if none of them can be decoded."""
-    return measure_frames(spread_frames(path, video))
+    return measure_frames(spread_frames(path, video, picture))
 
 
 def measure_frames(planes: Iterable[NDArray[np.generic]]) -> Degradation:

@@ -2,22 +2,22 @@
 chunk holds what the whole film holds. Time stamps are worked out here too, from those of the file."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import chain
-from typing import Final, TypeVar
+from typing import Final
 
 import av.error
 from av.filter import Graph
 from av.video.frame import VideoFrame
 
 from sr_tasks.errors import InputUnsupported
-from sr_tasks.media.decoded import DecodedFrame
+from sr_tasks.media import film
+from sr_tasks.media.combing import codes, combing
+from sr_tasks.media.decoded import DecodedFrame, neighbours
 from sr_tasks.media.scan import FramePoint
 from sr_tasks.records.media import PicturePlan
 
-Item = TypeVar("Item")
-
-_TICKS: Final = {"none": 1, "single": 1, "double": 2, "film": 4}
+_TICKS: Final = {"none": 1, "single": 1, "double": 2, "film": film.KEPT}
 _PARITY: Final = {"": "auto", "tff": "tff", "bff": "bff"}
 
 
@@ -33,37 +33,65 @@ def stored_pts(pts: int, plan: PicturePlan) -> int:
 
 def presented_points(points: Iterable[FramePoint], plan: PicturePlan) -> Iterator[FramePoint]:
     """The presented frames of a file's frames: time stamps and durations in presented ticks."""
-    if plan.deinterlace != "double":
+    if plan.deinterlace == "film":
+        yield from film.points(points)
+    elif plan.deinterlace == "double":
+        step = 1
+        for _, point, following in neighbours(points):
+            step = following.pts - point.pts if following is not None else step
+            yield FramePoint(pts=2 * point.pts, duration=step, is_keyframe=point.is_keyframe)
+            yield FramePoint(pts=2 * point.pts + step, duration=step, is_keyframe=False)
+    else:
         yield from points
-        return
-    step = 1
-    for _, point, following in _neighbours(points):
-        step = following.pts - point.pts if following is not None else step
-        yield FramePoint(pts=2 * point.pts, duration=step, is_keyframe=point.is_keyframe)
-        yield FramePoint(pts=2 * point.pts + step, duration=step, is_keyframe=False)
 
 
 def deinterlaced(frames: Iterable[DecodedFrame], plan: PicturePlan, start_pts: int) -> Iterator[DecodedFrame]:
     """The presented frames of a file's frames, from `start_pts` of the file on. Those before are context alone."""
-    bwdif = _Bwdif(plan)
+    if plan.deinterlace == "film":
+        yield from film.frames(_film(frames, plan), start_pts)
+        return
     step = 1
-    for _, item, following in _neighbours(frames):
+    for _, item, following in neighbours(_whole(frames, plan)):
         step = following.pts - item.pts if following is not None else step
-        pictures = bwdif.pictures(item.frame, following.frame if following is not None else None)
         if item.pts >= start_pts:
-            for place, picture in enumerate(pictures):
+            for place, picture in enumerate(item.pictures):
                 pts = ticks(plan) * item.pts + place * step
                 yield DecodedFrame(pts=pts, frame=picture, is_repeat=item.is_repeat)
 
 
-def _neighbours(items: Iterable[Item]) -> Iterator[tuple[Item | None, Item, Item | None]]:
-    """Every item between the one before and the one behind it."""
-    before: Item | None = None
-    cur: Item | None = None
-    for following in chain(items, [None]):
-        if cur is not None:
-            yield before, cur, following
-        before, cur = cur, following
+@dataclass(frozen=True, kw_only=True)
+class _Whole:
+    """A frame of the file with the pictures it is presented by, none of which combs."""
+
+    pts: int
+    pictures: list[VideoFrame]
+    is_repeat: bool
+
+
+def _whole(frames: Iterable[DecodedFrame], plan: PicturePlan) -> Iterator[_Whole]:
+    """Every frame as it is where it does not comb, else as bwdif makes it."""
+    bwdif = _Bwdif(plan)
+    looked_at = ((item, codes(item.frame)) for item in frames)
+    for before, (item, luma), behind in neighbours(looked_at):
+        pictures = bwdif.pictures(item.frame, behind[0].frame if behind else None)
+        found = combing(before[1] if before else None, luma, behind[1] if behind else None)
+        if not found.is_combed:
+            pictures = [item.frame] * len(pictures)
+        yield _Whole(pts=item.pts, pictures=pictures, is_repeat=item.is_repeat)
+
+
+def _film(frames: Iterable[DecodedFrame], plan: PicturePlan) -> Iterator[DecodedFrame]:
+    """Every frame of telecined film with its own other field, and with bwdif's where it has none."""
+    bwdif = _Bwdif(plan)
+    looked_at = ((item, codes(item.frame)) for item in frames)
+    for before, (item, luma), behind in neighbours(looked_at):
+        (picture,) = bwdif.pictures(item.frame, behind[0].frame if behind else None)
+        found = combing(before[1] if before else None, luma, behind[1] if behind else None)
+        if found.is_woven and before is not None and _shape(before[0].frame) == _shape(item.frame):
+            picture = film.woven(item.frame, before[0].frame, found.order)
+        elif not found.combs_beyond_doubt:
+            picture = item.frame
+        yield replace(item, frame=picture)
 
 
 class _Bwdif:

@@ -4,12 +4,14 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from sr_tasks.jobs.spec import Fields
 from sr_tasks.media.assemble import plan_streams
 from sr_tasks.media.confined import Bounds, confined
 from sr_tasks.media.degradation import measure
+from sr_tasks.media.field_plan import with_fields
 from sr_tasks.media.probe import glance, probe
 from sr_tasks.records.degradation import Degradation
-from sr_tasks.records.media import MediaInfo, StreamPlan, VideoInfo
+from sr_tasks.records.media import UNTOUCHED, MediaInfo, PicturePlan, StreamPlan, VideoInfo
 
 _BYTES_PER_PX = 96
 """Sixteen reference frames of the largest kind, 12-bit 4:4:4: more no codec holds."""
@@ -44,13 +46,16 @@ def bounds_for(path: Path, *, max_pixels: int, task_bytes: int) -> Bounds:
     )
 
 
-def first_look(path: Path, bounds: Bounds, *, max_pixels: int, max_duration_s: float) -> Findings:
-    """Raises what `glance` and `probe` raise, and what `confined` raises."""
+def first_look(
+    path: Path, bounds: Bounds, *, max_pixels: int, max_duration_s: float, fields: Fields = "single"
+) -> Findings:
+    """`fields`: what is wished for if the source is interlaced. Raises what `glance`, `probe`, `with_fields` and
+    `confined` raise."""
 
     def look() -> Findings:
         first = glance(path, max_pixels=max_pixels, max_duration_s=max_duration_s)
         return Findings(
-            media=probe(path, first),
+            media=with_fields(path, probe(path, first), fields),
             display_matrix=first.display_matrix,
             mastering_display_hex=first.hdr.mastering_display.hex(),
             content_light_level_hex=first.hdr.content_light_level.hex(),
@@ -66,6 +71,6 @@ def planned_streams(path: Path, bounds: Bounds, video: VideoInfo, suffix: str, c
     return list(found.fates)
 
 
-def measured(path: Path, bounds: Bounds, video: VideoInfo) -> Degradation:
+def measured(path: Path, bounds: Bounds, video: VideoInfo, picture: PicturePlan = UNTOUCHED) -> Degradation:
     """Raises what `measure` raises, and what `confined` raises."""
-    return confined(lambda: measure(path, video), Degradation, path, bounds)
+    return confined(lambda: measure(path, video, picture), Degradation, path, bounds)

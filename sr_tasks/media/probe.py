@@ -16,7 +16,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from sr_tasks.errors import InputInvalid, InputTooLarge, InputUnsupported
-from sr_tasks.media.scan import PtsHash, Scan
+from sr_tasks.media.scan import PointTally, Scan
 from sr_tasks.media.source import open_source, picture_stream, translated
 from sr_tasks.records.media import Chroma, HdrInfo, MediaInfo, StreamInfo, VideoInfo
 
@@ -161,22 +161,11 @@ def _video_info(scan: Scan, first: FirstFrames, chroma_location: int) -> VideoIn
         )
     if tick is None:
         raise InputUnsupported(f"{scan.path.name} has no time base.", hint="Remux it to .mkv or .mp4 first.")
-    digest = PtsHash()
-    frames = keyframes = start = last = duration = longest = 0
-    shortest = 1 << 62
+    tally = PointTally()
     for point in scan.points():
-        digest.add(point.pts)
-        if frames == 0:
-            start = point.pts
-        else:
-            shortest, longest = min(shortest, point.pts - last), max(longest, point.pts - last)
-        last, duration = point.pts, point.duration
-        frames += 1
-        keyframes += point.is_keyframe
-    if frames == 0:
+        tally.add(point)
+    if tally.frames == 0:
         raise InputInvalid(f"{scan.path.name} holds no frame.", hint="Check the file in a media player.")
-    step = duration or (shortest if frames > 1 else 1)
-    rate = Fraction(frames) / ((last + step - start) * tick)
     context = video.codec_context
     return VideoInfo(
         index=video.index,
@@ -194,20 +183,8 @@ def _video_info(scan: Scan, first: FirstFrames, chroma_location: int) -> VideoIn
         sample_aspect_ratio="{0.numerator}:{0.denominator}".format(video.sample_aspect_ratio or Fraction(1)),
         rotation=first.rotation,
         interlaced=first.interlaced,
-        time_base=str(tick),
-        average_rate=str(rate.limit_denominator(1001)),
-        is_vfr=frames > 2 and _varies(shortest, longest, tick),
-        frames=frames,
-        start_pts=start,
-        end_pts=last + step,
-        keyframes=keyframes,
-        pts_sha256=digest.hexdigest(),
+        **tally.facts(tick),
     )
-
-
-def _varies(shortest: int, longest: int, tick: Fraction) -> bool:
-    """Steps that differ by more than rounding to the tick, or to Matroska's millisecond, can explain."""
-    return (longest - shortest) * tick > max(tick, Fraction(11, 10000)) and longest - shortest > 1
 
 
 def _refuse_cut_off(scan: Scan, facts: VideoInfo) -> None:

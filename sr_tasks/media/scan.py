@@ -43,6 +43,52 @@ class PtsHash:
 
 
 @dataclass(kw_only=True)
+class PointTally:
+    """Facts of a picture's time stamps, gathered frame by frame."""
+
+    frames: int = 0
+    keyframes: int = 0
+    _start: int = 0
+    _last: FramePoint | None = None
+    _steps: tuple[int, int] = (1 << 62, 0)
+    """The shortest and the longest."""
+    _digest: PtsHash = field(default_factory=PtsHash)
+
+    def add(self, point: FramePoint) -> None:
+        self._digest.add(point.pts)
+        if self._last is None:
+            self._start = point.pts
+        else:
+            step = point.pts - self._last.pts
+            self._steps = min(self._steps[0], step), max(self._steps[1], step)
+        self._last = point
+        self.frames += 1
+        self.keyframes += point.is_keyframe
+
+    def facts(self, tick: Fraction) -> dict[str, Any]:
+        """Fields of VideoInfo, for at least one frame in a time base of `tick` seconds."""
+        last = self._last or FramePoint(pts=0, duration=0, is_keyframe=False)
+        shortest, longest = self._steps
+        step = last.duration or (shortest if self.frames > 1 else 1)
+        rate = Fraction(self.frames) / ((last.pts + step - self._start) * tick)
+        return {
+            "time_base": str(tick),
+            "average_rate": str(rate.limit_denominator(1001)),
+            "is_vfr": self.frames > 2 and _varies(shortest, longest, tick),
+            "frames": self.frames,
+            "start_pts": self._start,
+            "end_pts": last.pts + step,
+            "keyframes": self.keyframes,
+            "pts_sha256": self._digest.hexdigest(),
+        }
+
+
+def _varies(shortest: int, longest: int, tick: Fraction) -> bool:
+    """Steps that differ by more than rounding to the tick, or to Matroska's millisecond, can explain."""
+    return (longest - shortest) * tick > max(tick, Fraction(11, 10000)) and longest - shortest > 1
+
+
+@dataclass(kw_only=True)
 class StreamTally:
     """Running counts of one stream."""
 

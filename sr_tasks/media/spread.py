@@ -1,6 +1,8 @@
 """A few frames spread over a video, for measuring. Decodes a bounded number of frames, however long the video is."""
 
+from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,8 +15,11 @@ from loguru import logger
 from numpy.typing import NDArray
 
 from sr_tasks.errors import InputInvalid
+from sr_tasks.media.decoded import DecodedFrame
+from sr_tasks.media.fields import stored_pts
+from sr_tasks.media.present import presented
 from sr_tasks.media.source import open_source, picture_stream, translated
-from sr_tasks.records.media import VideoInfo
+from sr_tasks.records.media import UNTOUCHED, PicturePlan, VideoInfo
 
 FRAMES: Final = 8
 DECODED_PX: Final = 200_000_000
@@ -24,12 +29,14 @@ _PACKETS: Final = 1000
 """Packets fed at most for one frame, where nothing decodes."""
 
 
-def spread_frames(path: Path, video: VideoInfo, frames: int = FRAMES) -> Iterator[NDArray[np.float32]]:
+def spread_frames(
+    path: Path, video: VideoInfo, picture: PicturePlan = UNTOUCHED, frames: int = FRAMES
+) -> Iterator[NDArray[np.float32]]:
     """Luma [H, W] in 8-bit codes, with fractions where the source has more bits, of up to `frames` different frames.
 
-    From each of as many places a decoder goes on from the keyframe before it, the further the later the place: so
-    frames at all distances from their keyframes are among them, whether there is one keyframe or many. Raises
-    InputInvalid if no frame decodes.
+    They are presented as `picture` says. From each of as many places a decoder goes on from the keyframe before it, the
+    further the later the place: so frames at all distances from their keyframes are among them, whether there is one
+    keyframe or many. Raises InputInvalid if no frame decodes.
     """
     allowance = max(_MIN_DECODED, DECODED_PX // (frames * video.width * video.height))
     seen: set[int] = set()
@@ -38,36 +45,42 @@ def spread_frames(path: Path, video: VideoInfo, frames: int = FRAMES) -> Iterato
         stream.codec_context.thread_count = 1
         for place in range(frames):
             target = video.start_pts + (video.end_pts - video.start_pts) * (2 * place + 1) // (2 * frames)
-            frame = _frame_near(container, stream, target, max(1, allowance * (place + 1) // frames))
-            if frame is not None and frame.pts not in seen:
-                seen.add(frame.pts or 0)
-                yield luma(frame, video.bit_depth)
+            near = _near(container, stream, stored_pts(target, picture), max(1, allowance * (place + 1) // frames))
+            item = next(presented(iter(near), picture, near[-2].pts), None) if near else None
+            if item is not None and item.pts not in seen:
+                seen.add(item.pts)
+                yield luma(item.frame, video.bit_depth)
     if not seen:
         raise InputInvalid(f"No frame of {path.name} can be decoded.", hint="Check the file in a media player.")
 
 
-def _frame_near(container: InputContainer, stream: VideoStream, target: int, allowance: int) -> VideoFrame | None:
-    """The frame at `target`, or the last before it that decoding `allowance` frames from a keyframe reaches."""
+def _near(container: InputContainer, stream: VideoStream, target: int, allowance: int) -> list[DecodedFrame]:
+    """The frame at `target`, or the last before it that decoding `allowance` frames from a keyframe reaches: the last
+    but one, between its neighbours. Where a neighbour is missing, the frame stands in for it."""
+    held: deque[DecodedFrame] = deque(maxlen=3)
+    found = 0
+    for decoded, frame in enumerate(_decoded(container, stream, target), 1):
+        held.append(DecodedFrame(pts=frame.pts or 0, frame=frame, is_repeat=False))
+        if found:
+            return list(held)
+        found = decoded >= allowance or held[-1].pts >= target
+    return [*held, held[-1]] if held else []
+
+
+def _decoded(container: InputContainer, stream: VideoStream, target: int) -> Iterator[VideoFrame]:
+    """Frames from the keyframe before `target` on."""
     try:
         container.seek(target, stream=stream, backward=True)
     except av.error.FFmpegError as exc:
         logger.debug("seek to {} failed, reading on: {}", target, exc)
-    found: VideoFrame | None = None
-    decoded = 0
-    for fed, packet in enumerate(container.demux(stream)):
+    for packet in islice(container.demux(stream), _PACKETS):
         try:
             frames = packet.decode()
         except av.error.InvalidDataError:
-            frames = []
+            continue
         for frame in frames:
-            if not isinstance(frame, VideoFrame) or frame.is_corrupt:
-                continue
-            found, decoded = frame, decoded + 1
-            if decoded >= allowance or (frame.pts is not None and frame.pts >= target):
-                return found
-        if fed >= _PACKETS:
-            break
-    return found
+            if isinstance(frame, VideoFrame) and not frame.is_corrupt:
+                yield frame
 
 
 def luma(frame: VideoFrame, bit_depth: int) -> NDArray[np.float32]:

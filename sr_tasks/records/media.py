@@ -1,7 +1,7 @@
 """What a media file is: facts that the probe reads, and what is planned for them. Opens nothing."""
 
 from fractions import Fraction
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -28,11 +28,15 @@ class PicturePlan(BaseModel):
     deinterlace: Deinterlace = "none"
     """`single`: one frame a frame; `double`: one frame a field; `film`: telecine undone."""
     field_order: Literal["", "tff", "bff"] = ""
-    """Which field of a frame comes first. Empty: the picture is progressive."""
+    """Which field of a frame comes first. Empty: as each frame is flagged."""
     crop: tuple[int, int, int, int] = (0, 0, 0, 0)
     """Px cut off at the left, top, right and bottom of the decoded frame."""
     pix_fmt: str = ""
     """FFmpeg pixel format that decoded frames are converted to before the network. Empty: they stay as they are."""
+
+
+UNTOUCHED: Final = PicturePlan()
+"""Every frame as it is decoded."""
 
 
 class Repair(BaseModel):
@@ -124,7 +128,7 @@ class MediaInfo(BaseModel):
     streams: tuple[StreamInfo, ...]
     chapters: int
     metadata: dict[str, str]
-    picture: PicturePlan = PicturePlan()
+    picture: PicturePlan = UNTOUCHED
     repairs: tuple[Repair, ...] = ()
 
 

@@ -13,7 +13,7 @@ from sr_tasks.models.licences import require_licence
 from sr_tasks.models.registry import ModelEntry, Registry
 from sr_tasks.models.routing import Facts, load_routing
 from sr_tasks.records.degradation import Degradation
-from sr_tasks.records.media import VideoInfo
+from sr_tasks.records.media import MediaInfo, VideoInfo
 from sr_tasks.steps.records import SourceRecord
 from sr_tasks.steps.source import first_bounds
 
@@ -39,7 +39,7 @@ def require_possible(spec: JobSpec, settings: Settings) -> None:
         _require_fit(Registry.of(settings).get(spec.model), spec, settings)
 
 
-def choose(spec: JobSpec, path: Path, video: VideoInfo, job_id: str, settings: Settings) -> Choice:
+def choose(spec: JobSpec, path: Path, media: MediaInfo, job_id: str, settings: Settings) -> Choice:
     """For a job that begins. The source is measured only if something depends on it.
 
     Raises RoutesInvalid, ModelUnknown, ScaleUnsupported, LicenceNotAllowed, and UsageError for a restoration that the
@@ -49,13 +49,13 @@ def choose(spec: JobSpec, path: Path, video: VideoInfo, job_id: str, settings: S
     degradation: Degradation | None = None
     name, why = spec.model, "asked for"
     if spec.model == AUTO:
-        degradation = measured(path, first_bounds(path, settings), video)
-        name, route = load_routing(settings).choose(_facts(spec, video, degradation))
+        degradation = measured(path, first_bounds(path, settings), media.video, media.picture)
+        name, route = load_routing(settings).choose(_facts(spec, media.video, degradation))
         why = f"auto: {_stated(spec, degradation)}, scale {spec.scale} -> {name}, {route}"
     entry, channel = registry.resolve(name, job_id)
     _require_fit(entry, spec, settings)
     if entry.card.level is not None and spec.restore is None and degradation is None:
-        degradation = measured(path, first_bounds(path, settings), video)
+        degradation = measured(path, first_bounds(path, settings), media.video, media.picture)
     return Choice(
         model=entry.label,
         reason=f"{why}, {channel}" if channel != why else why,

@@ -134,6 +134,6 @@ def _paired(other: str, folder: JobFolder, settings: Settings, chunk: int | None
     if entries[0].card.kind == "style":
         return PairedResult()  # a style is not meant to give its source back
     chosen, count = (chunks, FRAMES) if chunk is None else (chunks[chunk : chunk + 1], SHADOW_FRAMES)
-    frames = sampled(Path(source.local_path), chosen, source.media.video.bit_depth, count)
+    frames = sampled(Path(source.local_path), source.media.picture, chosen, source.media.video.bit_depth, count)
     own, against = (Party(entry=entry, variant=graph_variant(spec, source, entry.card)) for entry in entries)
     return paired_test(own, against, frames, settings)

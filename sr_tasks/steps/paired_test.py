@@ -24,7 +24,7 @@ from sr_tasks.media.encode import planes_of
 from sr_tasks.models.entry import ModelEntry
 from sr_tasks.models.prepared import GraphVariant
 from sr_tasks.models.release.observations import PairedFrame
-from sr_tasks.records.media import Chunk
+from sr_tasks.records.media import Chunk, PicturePlan
 from sr_tasks.steps.version_sessions import opened
 
 FRAMES: Final = 4
@@ -91,20 +91,22 @@ def paired_test(own: Party, other: Party, frames: Sequence[Planes], settings: Se
     )
 
 
-def sampled(path: Path, chunks: Sequence[Chunk], bit_depth: int, count: int = FRAMES) -> list[Planes]:
+def sampled(
+    path: Path, picture: PicturePlan, chunks: Sequence[Chunk], bit_depth: int, count: int = FRAMES
+) -> list[Planes]:
     """Copies of up to `count` frames that show something, spread over up to `count` of the chunks; few are decoded."""
     chosen = [chunks[len(chunks) * n // count] for n in range(count)] if len(chunks) > count else list(chunks)
     each = -(-count // max(1, len(chosen)))
     frames: list[Planes] = []
     for chunk in chosen:
-        frames += islice(_spread(path, chunk, 2.0 ** (8 - bit_depth)), min(each, count - len(frames)))
+        frames += islice(_spread(path, picture, chunk, 2.0 ** (8 - bit_depth)), min(each, count - len(frames)))
     return frames
 
 
-def _spread(path: Path, chunk: Chunk, step: float) -> Iterator[Planes]:
+def _spread(path: Path, picture: PicturePlan, chunk: Chunk, step: float) -> Iterator[Planes]:
     """Every `_APART`-th frame near the beginning of a chunk; of a chunk of few frames the last one."""
     wanted = range(min(_FIRST, chunk.frames - 1), _FIRST + _APART * FRAMES * 2, _APART)
-    with closing(ChunkReader(path=path, chunk=chunk).frames()) as decoded:
+    with closing(ChunkReader(path=path, chunk=chunk, picture=picture).frames()) as decoded:
         for number, item in enumerate(islice(decoded, wanted[-1] + 1)):
             if number in wanted and not item.is_repeat:
                 planes = tuple(plane.copy() for plane in planes_of(item.frame))

@@ -45,7 +45,7 @@ def _run(job_id: str, device: Device, settings: Settings) -> dict[str, Any]:
         width=grid.columns.window,
         height=grid.rows.window,
         settings=settings,
-        frames=spread_frames(Path(source.local_path), video),
+        frames=spread_frames(Path(source.local_path), video, source.media.picture),
     )
     instruments = Instruments(settings)
     if cache_hit:

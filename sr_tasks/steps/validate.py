@@ -44,7 +44,7 @@ def run(spec: JobSpec, job_id: str, settings: Settings) -> dict[str, Any]:
         raise UsageError("The source was not fetched.")
     video = looked_at.found.media.video
     identity = looked_at.stat.identity
-    choice = kept(spec, identity, folder) or choose(spec, looked_at.path, video, job_id, settings)
+    choice = kept(spec, identity, folder) or choose(spec, looked_at.path, looked_at.found.media, job_id, settings)
     logger.info("{}: {}", choice.model, choice.reason)
     # Airflow runs this step again, as the set-up, whenever somebody clears a later one: that one needs the records.
     if _is_again(spec, identity, choice, folder):
@@ -108,7 +108,9 @@ def check(spec: JobSpec, settings: Settings, fetch: Callable[[Location], Path] |
     else:
         path = fetch(source)
     bounds = first_bounds(path, settings)
-    found = first_look(path, bounds, max_pixels=settings.max_pixels, max_duration_s=settings.max_duration_s)
+    found = first_look(
+        path, bounds, max_pixels=settings.max_pixels, max_duration_s=settings.max_duration_s, fields=spec.fields
+    )
     media = found.media
     _refuse_unfit(spec, media, settings)
     fates = planned_streams(path, bounds, media.video, output.suffix.lower(), spec.codec)
@@ -190,10 +192,6 @@ def _refuse_unfit(spec: JobSpec, media: MediaInfo, settings: Settings) -> None:
         raise InputTooLarge(
             f"The video lasts {media.duration_s:.0f} s; the limit is {settings.max_duration_s:.0f} s.",
             hint="Cut it or raise SR_MAX_DURATION_S.",
-        )
-    if video.interlaced:
-        raise InputUnsupported(
-            "The video is interlaced; enlarging its fields as frames would comb.", hint="Deinterlace it first (bwdif)."
         )
     output_pix_fmt(spec.codec, video)
 

@@ -1,0 +1,190 @@
+"""Finding out whether a source is interlaced, by its flags and by its pictures: either may be wrong. Decodes a bounded
+number of frames, however long the source is."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import av.error
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from loguru import logger
+
+from sr_tasks.media import film
+from sr_tasks.media.combing import Codes, Combing, codes, combing
+from sr_tasks.media.decoded import neighbours
+from sr_tasks.media.source import open_source, picture_stream, translated
+from sr_tasks.records.media import VideoInfo
+
+DECODED_PX: Final = 60_000_000
+"""Px to decode at most for the first look, all places together."""
+_PLACES: Final = (3, 24)
+_RUN: Final = 5
+"""Frames in a row at a place. The inner ones have neighbours on both sides."""
+_LONG_RUN: Final = 17
+"""Three periods of telecine, and neighbours: where the first look found something."""
+_LONG_PLACES: Final = 4
+_PACKETS: Final = 1000
+"""Packets fed at most for one place, where nothing decodes."""
+INTERLACED: Final = frozenset({2, 3, 4, 5})
+"""AVFieldOrder of what is not progressive."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """What a few frames in a row look like."""
+
+    target: int
+    """Time stamp that was looked for."""
+    flagged: int
+    """Frames that are flagged interlaced."""
+    looks: tuple[Combing, ...]
+
+    @property
+    def moving(self) -> int:
+        return sum(look.moves for look in self.looks)
+
+    @property
+    def order(self) -> str:
+        """`tff` or `bff` as most frames say, `mixed` if they comb and their order does not show, or empty."""
+        count = Counter(look.order or ("mixed" if look.is_mixed else "") for look in self.looks if look.moves)
+        enough = min(2, len(self.looks))
+        for order, other in (("tff", "bff"), ("bff", "tff")):
+            if count[order] >= max(enough, 3 * count[other]) and 2 * count[order] >= self.moving - count["mixed"]:
+                return order
+        combed = count["mixed"] + count["tff"] + count["bff"]
+        return "mixed" if count["mixed"] >= enough and combed >= 0.8 * self.moving else ""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether most of what moves is of one moment a frame."""
+        return not self.order and 2 * sum(look.is_whole for look in self.looks) > self.moving
+
+    @property
+    def is_telecined(self) -> bool:
+        """Whether two frames of every five are woven, always the same, and the others are not."""
+        woven = {place for place, look in enumerate(self.looks) if look.is_woven}
+        for phase in range(film.BLOCK):
+            due = {place for place in range(len(self.looks)) if (place - phase) % film.BLOCK < 2}
+            if woven <= due and len(woven) >= max(4, 0.75 * len(due)):
+                return True
+        return False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What places spread over a source look like."""
+
+    places: tuple[Place, ...]
+    stated: int
+    """AVFieldOrder of the stream."""
+
+    @property
+    def is_flagged(self) -> bool:
+        return self.stated in INTERLACED or any(place.flagged for place in self.places)
+
+    @property
+    def combed(self) -> list[Place]:
+        return [place for place in self.places if place.order]
+
+    @property
+    def whole(self) -> list[Place]:
+        return [place for place in self.places if place.is_whole]
+
+    @property
+    def order(self) -> Literal["", "tff", "bff"]:
+        """As the pictures say. Empty if they do not say, or say one thing here and another there."""
+        count = Counter(look.order for place in self.combed for look in place.looks)
+        if count["tff"] > 5 * count["bff"]:
+            return "tff"
+        return "bff" if count["bff"] > 5 * count["tff"] else ""
+
+    @property
+    def is_telecined(self) -> bool:
+        ordered = [place for place in self.combed if place.order != "mixed"]
+        return sum(place.is_telecined for place in ordered) > 0.7 * len(ordered) > 0
+
+
+def look_at(path: Path, video: VideoInfo) -> Look:
+    """A first look at places spread over the source, and a longer one where that found something."""
+    affordable = DECODED_PX // (video.width * video.height)
+    fewest, most = _PLACES
+    count = min(most, max(fewest, affordable // _RUN))
+    reader = _Reader(path=path, is_short=video.frames <= affordable, skipped=max(0, affordable // count - _RUN))
+    last = video.end_pts - 1 - (video.end_pts - video.start_pts) * _RUN // max(1, video.frames)
+    span = max(0, last - video.start_pts)
+    places = list(reader.look(sorted({video.start_pts + span * place // (count - 1) for place in range(count)}), _RUN))
+    found = [place.target for place in places if place.order]
+    if found:
+        longer = reader.look(found[:: -(-len(found) // _LONG_PLACES)], _LONG_RUN)
+        places = [*(place for place in places if not place.order), *longer]
+    return Look(places=tuple(places), stated=reader.stated)
+
+
+@dataclass(kw_only=True)
+class _Reader:
+    """Reads a few frames in a row at places of a file: of a short one from its start on, of others with seeking, and
+    leaving out at most `skipped` frames between a keyframe and the place."""
+
+    path: Path
+    is_short: bool
+    skipped: int
+    stated: int = 0
+
+    def look(self, targets: Sequence[int], run: int) -> Iterator[Place]:
+        with open_source(self.path) as container, translated(self.path):
+            stream = picture_stream(container, self.path)
+            stream.codec_context.thread_count = 1
+            frames = _decoded(container, stream)
+            for target in targets:
+                if not self.is_short:
+                    _seek(container, stream, target)
+                    frames = _decoded(container, stream)
+                held = self._run(frames, target, run)
+                if held:
+                    yield _place(target, held)
+            self.stated = int(stream.codec_context.field_order)
+
+    def _run(self, frames: Iterator[VideoFrame], target: int, run: int) -> list[tuple[Codes, bool]]:
+        held: list[tuple[Codes, bool]] = []
+        for left_out, frame in enumerate(frames):
+            is_there = frame.pts is not None and frame.pts >= target
+            if held or is_there or (not self.is_short and left_out >= self.skipped):
+                held.append((codes(frame), frame.interlaced_frame))
+            if len(held) >= run:
+                break
+        return held
+
+
+def _place(target: int, held: list[tuple[Codes, bool]]) -> Place:
+    looks = [
+        combing(before[0] if before else None, cur[0], behind[0] if behind else None)
+        for before, cur, behind in neighbours(held)
+    ]
+    inner = looks[1:-1] if len(looks) > 2 else looks
+    return Place(target=target, flagged=sum(is_flagged for _, is_flagged in held), looks=tuple(inner))
+
+
+def _seek(container: InputContainer, stream: VideoStream, target: int) -> None:
+    try:
+        container.seek(target, stream=stream, backward=True)
+    except av.error.FFmpegError as exc:
+        logger.debug("seek to {} failed, reading on: {}", target, exc)
+
+
+def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    idle = 0
+    for packet in container.demux(stream):
+        try:
+            frames = packet.decode()
+        except av.error.InvalidDataError:
+            frames = []
+        idle = 0 if frames else idle + 1
+        for frame in frames:
+            if isinstance(frame, VideoFrame) and not frame.is_corrupt:
+                yield frame
+        if idle >= _PACKETS:
+            return
