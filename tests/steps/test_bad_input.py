@@ -97,11 +97,6 @@ REFUSED: dict[str, tuple[Making, list[str], str]] = {
     "rgb": (clip("a.mkv", Clip(frames=3, codec="ffv1", pix_fmt="bgr0")), [], "INPUT_UNSUPPORTED"),
     "tiny": (clip("a.mkv", Clip(frames=3, codec="ffv1", width=8, height=8)), [], "INPUT_UNSUPPORTED"),
     "claims to be huge": (huge, [], "INPUT_TOO_LARGE"),
-    "interlaced": (
-        clip("a.mkv", Clip(frames=6, codec="mpeg2video", options={"flags": "+ildct+ilme", "field_order": "tt"})),
-        [],
-        "INPUT_UNSUPPORTED",
-    ),
     "12 bit to h264": (clip("a.mkv", Clip(frames=3, codec="ffv1", pix_fmt="yuv420p12le")), [], "INPUT_UNSUPPORTED"),
     "sound that mp4 does not hold": (clip("a.mkv", Clip(frames=9, sound="wavpack")), [], "CONTAINER_MISMATCH"),
     "unknown model": (clip("a.mp4", Clip(frames=3)), ["--model", "nobody"], "MODEL_UNKNOWN"),
