@@ -20,9 +20,9 @@ _Blocks = NDArray[np.float32]
 
 _COLUMNS: Final = 360
 """Columns that are looked at, at most twice as many. Combing is a matter of rows."""
-_MOVES: Final = 10
-"""Codes that a px changes at least between two frames if something moves there."""
-_IGNORED: Final = 16
+_MOVES: Final = (10, 4)
+"""Codes that a px changes at least between two frames if something moves there: as a rule, and in soft pictures."""
+_IGNORED: Final = (16, 4)
 """Codes of a row's second difference that noise and coding explain."""
 _BLOCK_PX: Final = 16
 
@@ -35,7 +35,7 @@ _CLEAR_ORDER: Final = 1.6
 _COMBS: Final = 0.55
 _CLEARLY_COMBS: Final = 0.8
 """Share of what a row of the nearest other moment differs by. What differs by less is of the same moment."""
-_ROUGH: Final = 0.75
+_ROUGH: Final = 0.85
 """Share of what the rows of one field differ by, below which rows lie smoothly between each other."""
 
 _PLANAR = re.compile(r"^(?:(?:yuvj?|yuva)\d\d\dp|gray|gbra?p)(?:9|1[0246])?(?:le)?$|^nv(?:12|16|21|24|61)$")
@@ -95,7 +95,8 @@ class Combing:
     @property
     def is_whole(self) -> bool:
         """Whether something moves, and both fields are of one moment."""
-        return self.moves and not self.is_combed and self.own < _COMBS * min(self.tff, self.bff)
+        near = min(self.tff, self.bff)
+        return near >= _MIN_ENERGY and not self.is_combed and self.own < _COMBS * near
 
 
 def codes(frame: VideoFrame) -> Codes:
@@ -112,12 +113,20 @@ def codes(frame: VideoFrame) -> Codes:
 def combing(before: Codes | None, frame: Codes, behind: Codes | None) -> Combing:
     """Of `frame` [H, W] among its neighbours. None: there is none, or it has another size."""
     before, behind = (frame if other is None or other.shape != frame.shape else other for other in (before, behind))
+    found = _combing(before, frame, behind, _MOVES[0], _IGNORED[0])
+    if min(found.tff, found.bff) >= _MIN_ENERGY:
+        return found
+    soft = _combing(before, frame, behind, _MOVES[1], _IGNORED[1])
+    return soft if soft.order else found
+
+
+def _combing(before: Codes, frame: Codes, behind: Codes, moves: int, ignored: int) -> Combing:
     upper_lower = frame[:-2] + frame[2:]
     middle, earlier, later = frame[1:-1], before[1:-1], behind[1:-1]
-    moving = (np.abs(middle - earlier) > _MOVES) | (np.abs(middle - later) > _MOVES)
+    moving = (np.abs(middle - earlier) > moves) | (np.abs(middle - later) > moves)
 
     def energy(row: Codes) -> _Map:
-        found: _Map = np.maximum(np.abs(upper_lower - 2 * row) - _IGNORED, 0) * moving
+        found: _Map = np.maximum(np.abs(upper_lower - 2 * row) - ignored, 0) * moving
         return found
 
     own, with_earlier, with_later = energy(middle), energy(earlier), energy(later)
@@ -127,7 +136,7 @@ def combing(before: Codes | None, frame: Codes, behind: Codes | None) -> Combing
     within = np.zeros_like(own)
     if len(frame) > 4:
         field = np.abs(frame[:-4] + frame[4:] - 2 * frame[2:-2])
-        within[1:-1] = np.maximum(field - _IGNORED, 0) * moving[1:-1]
+        within[1:-1] = np.maximum(field - ignored, 0) * moving[1:-1]
     o, t, b, w = (block_means(of) for of in (own, tff, bff, within))
     near, far = np.minimum(t, b), np.maximum(t, b)
     combs = (o > _MIN_BLOCK) & (o > 0.6 * near) & (((o > 0.8 * w) & (far > _ORDER * near)) | (o > 1.3 * w))

@@ -27,7 +27,12 @@ def with_fields(path: Path, media: MediaInfo, wish: Fields) -> MediaInfo:
             f"{path.name} is interlaced; enlarging its fields as frames would comb.",
             hint="Choose fields single, double or film, or deinterlace it first (bwdif).",
         )
-    picture = media.picture.model_copy(update={"deinterlace": deinterlace, "field_order": look.order})
+    planned_fields = {
+        "deinterlace": deinterlace,
+        "field_order": look.order,
+        "trust_flags": look.is_flagged and bool(look.combed or not look.whole),
+    }
+    picture = media.picture.model_copy(update=planned_fields)
     video = _presented(path, media.video, picture)
     repairs = [Repair(kind=kind, count=media.video.frames, what=what) for kind, what in rows.items()]
     return media.model_copy(update={"picture": picture, "video": video, "repairs": (*media.repairs, *repairs)})

@@ -69,13 +69,14 @@ class _Whole:
 
 
 def _whole(frames: Iterable[DecodedFrame], plan: PicturePlan) -> Iterator[_Whole]:
-    """Every frame as it is where it does not comb, else as bwdif makes it."""
+    """Every frame as it is where it is of one moment, else as bwdif makes it."""
     bwdif = _Bwdif(plan)
     looked_at = ((item, codes(item.frame)) for item in frames)
     for before, (item, luma), behind in neighbours(looked_at):
         pictures = bwdif.pictures(item.frame, behind[0].frame if behind else None)
         found = combing(before[1] if before else None, luma, behind[1] if behind else None)
-        if not found.is_combed:
+        is_interlaced = plan.trust_flags and item.frame.interlaced_frame and not found.is_whole
+        if not (found.is_combed or is_interlaced):
             pictures = [item.frame] * len(pictures)
         yield _Whole(pts=item.pts, pictures=pictures, is_repeat=item.is_repeat)
 

@@ -53,10 +53,14 @@ class Place:
         count = Counter(look.order or ("mixed" if look.is_mixed else "") for look in self.looks if look.moves)
         enough = min(2, len(self.looks))
         for order, other in (("tff", "bff"), ("bff", "tff")):
-            if count[order] >= max(enough, 3 * count[other]) and 2 * count[order] >= self.moving - count["mixed"]:
+            most = 2 * count[order] >= self.moving - count["mixed"] and count[order] >= enough
+            if count[order] > 3 * count[other] and (most or 5 * self._woven(order) >= self.moving):
                 return order
         combed = count["mixed"] + count["tff"] + count["bff"]
         return "mixed" if count["mixed"] >= enough and combed >= 0.8 * self.moving else ""
+
+    def _woven(self, order: str) -> int:
+        return sum(look.is_woven and look.order == order for look in self.looks)
 
     @property
     def is_whole(self) -> bool:
@@ -136,17 +140,26 @@ class _Reader:
 
     def look(self, targets: Sequence[int], run: int) -> Iterator[Place]:
         with open_source(self.path) as container, translated(self.path):
-            stream = picture_stream(container, self.path)
-            stream.codec_context.thread_count = 1
+            stream = self._opened(container)
             frames = _decoded(container, stream)
             for target in targets:
                 if not self.is_short:
                     _seek(container, stream, target)
                     frames = _decoded(container, stream)
-                held = self._run(frames, target, run)
+                held = self._run(frames, target, run) or self._from_the_start(target, run)
                 if held:
                     yield _place(target, held)
             self.stated = int(stream.codec_context.field_order)
+
+    def _from_the_start(self, target: int, run: int) -> list[tuple[Codes, bool]]:
+        """For a place that seeking finds no frame at."""
+        with open_source(self.path) as container:
+            return self._run(_decoded(container, self._opened(container)), target, run)
+
+    def _opened(self, container: InputContainer) -> VideoStream:
+        stream = picture_stream(container, self.path)
+        stream.codec_context.thread_count = 1
+        return stream
 
     def _run(self, frames: Iterator[VideoFrame], target: int, run: int) -> list[tuple[Codes, bool]]:
         held: list[tuple[Codes, bool]] = []

@@ -29,6 +29,9 @@ class PicturePlan(BaseModel):
     """`single`: one frame a frame; `double`: one frame a field; `film`: telecine undone."""
     field_order: Literal["", "tff", "bff"] = ""
     """Which field of a frame comes first. Empty: as each frame is flagged."""
+    trust_flags: bool = False
+    """Whether a frame that is flagged interlaced is deinterlaced unless it is whole beyond doubt. Without it, only a
+    frame that combs is."""
     crop: tuple[int, int, int, int] = (0, 0, 0, 0)
     """Px cut off at the left, top, right and bottom of the decoded frame."""
     pix_fmt: str = ""
