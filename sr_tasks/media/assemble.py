@@ -1,6 +1,5 @@
-"""Assembling: joins encoded chunks without re-encoding and copies every other stream of the source. Decodes nothing."""
+"""Assembling: joins encoded chunks without re-encoding, and copies or converts every other stream of the source."""
 
-import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,20 +13,22 @@ from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
-from loguru import logger
 
-from sr_tasks.errors import ContainerMismatch, IntegrityBroken
-from sr_tasks.media import languages
+from sr_tasks.errors import IntegrityBroken
+from sr_tasks.media import languages, tags
+from sr_tasks.media.convert import Converter, Copy, converter, copied
 from sr_tasks.media.encode import encode_error, read_packets
 from sr_tasks.media.scan import PtsHash
 from sr_tasks.media.source import open_source, translated
-from sr_tasks.records.containers import TARGETS, holds
+from sr_tasks.media.streams import is_cover
+from sr_tasks.media.trial import timed
+from sr_tasks.records.containers import CHAPTER_TRACKS, MUXER_OPTIONS, TARGETS
 from sr_tasks.records.media import StreamPlan, VideoInfo
 
-_TIME_CODE = "written anew from the time code tag of the video"
-
-_OWN_TAGS = frozenset({"major_brand", "minor_version", "compatible_brands", "encoder", "duration", "vendor_id"})
-"""Tags that describe the old file itself; the muxer writes its own."""
+_COVER_TYPES = {"mjpeg": ("jpg", "image/jpeg")} | {
+    name: (name, f"image/{name}") for name in ("png", "bmp", "gif", "webp")
+}
+"""Codec of a cover -> suffix and type of a file that holds it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,30 +38,6 @@ class ChunkFile:
     path: Path
     start_pts: int
     reorder_depth: int
-
-
-def plan_streams(path: Path, video: VideoInfo, suffix: str, codec: str) -> list[StreamPlan]:
-    """Decide for every stream whether the target container holds it, before anything expensive.
-
-    Raises ContainerMismatch if picture, sound or subtitles do not fit. Data streams that do not fit are dropped, with a
-    reason, since no container but their own holds them.
-    """
-    muxer = TARGETS[suffix]
-    _fit_picture(codec, suffix)
-    with open_source(path) as source, av.open(io.BytesIO(), "w", format=muxer) as trial:
-        fates: list[StreamPlan] = []
-        for stream in source.streams:
-            fates.append(_fate(stream, video, trial, suffix, sum(f.output_index is not None for f in fates)))
-    return [_with_time_code(fate, fates, muxer) for fate in fates]
-
-
-def lost(video: VideoInfo, what: str) -> StreamPlan:
-    """The row for something inside the picture stream that the output will not have."""
-    logger.warning("the output will not have the source's {}", what)
-    return StreamPlan(
-        source_index=video.index, output_index=None, type="side data", codec=what, language="", fate="dropped",
-        reason="the encoder does not write it",
-    )  # fmt: skip
 
 
 def assemble(
@@ -74,14 +51,16 @@ def assemble(
     """
     chunk_files = list(chunks)
     digest = PtsHash()
-    options = {"movflags": "+faststart"} if TARGETS[suffix] in ("mp4", "mov") else {}
-    with open_source(source_path) as source, _Output(output_path, TARGETS[suffix], options) as output:
+    muxer = TARGETS[suffix]
+    options = MUXER_OPTIONS.get(muxer, {}) | ({"movflags": "+faststart"} if muxer in ("mp4", "mov") else {})
+    with open_source(source_path) as source, _Output(output_path, muxer, options) as output:
         with av.open(str(chunk_files[0].path), format="nut") as first:
-            streams = _add_streams(source, output, first.streams.video[0], fates)
-        _describe_picture(streams[video.index], video, output, display_matrix)
-        _carry_tags(source, output)
-        picture = _picture_packets(chunk_files, video, streams[video.index], digest)
-        others = _other_packets(source, source_path, streams, video.index)
+            streams = _add_streams(source, output, first.streams.video[0], fates, source_path)
+        target = streams.pop(video.index).stream
+        _describe_picture(target, video, output, display_matrix)
+        _carry_tags(source, output, target, video.index)
+        picture = _picture_packets(chunk_files, video, target, digest)
+        others = _other_packets(source, source_path, streams)
         for packet in _merged(picture, others):
             output.mux_one(packet)
     if digest.hexdigest() != video.pts_sha256:
@@ -100,7 +79,7 @@ class _Output:
     def __enter__(self) -> OutputContainer:
         try:
             self._container = av.open(
-                str(self._path), "w", format=self._muxer, options=self._options, metadata_errors="replace"
+                str(self._path), "w", format=self._muxer, container_options=self._options, metadata_errors="replace"
             )
         except av.error.FFmpegError as exc:
             raise encode_error(self._path, exc) from exc
@@ -116,72 +95,46 @@ class _Output:
             raise encode_error(self._path, exc) from exc
 
 
-def _fit_picture(codec: str, suffix: str) -> None:
-    if not holds(suffix, codec):
-        fitting = [name for name in TARGETS if holds(name, codec)]
-        raise ContainerMismatch(
-            f"A {suffix} file does not hold {codec} video.", hint=f"Choose an output in {' or '.join(fitting)}."
-        )
-
-
-def _fate(stream: Stream, video: VideoInfo, trial: OutputContainer, suffix: str, output_index: int) -> StreamPlan:
-    codec = stream.codec_context.name if stream.codec_context is not None else str(stream.name or "unknown")
-    row = StreamPlan(
-        source_index=stream.index,
-        output_index=output_index,
-        type=stream.type or "unknown",
-        codec=codec,
-        language=stream.metadata.get("language", ""),
-        fate="enhanced" if stream.index == video.index else "kept",
-    )
-    if row.fate == "enhanced":
-        return row
-    if "TimeCode" in stream.metadata.get("handler_name", ""):
-        return row.model_copy(update={"fate": "converted", "output_index": None, "reason": _TIME_CODE})
-    try:
-        trial.add_stream_from_template(stream)
-    except (ValueError, av.error.FFmpegError) as exc:
-        if stream.type in ("video", "audio", "subtitle"):
-            raise ContainerMismatch(
-                f"Stream {stream.index} ({stream.type}, {codec}) does not fit into a {suffix} file.",
-                hint="Choose an .mkv output, which holds almost every stream.",
-            ) from exc
-        return row.model_copy(
-            update={
-                "fate": "dropped",
-                "output_index": None,
-                "reason": f"a {suffix} file holds no such {stream.type} stream",
-            }
-        )
-    return row
-
-
-def _with_time_code(fate: StreamPlan, fates: list[StreamPlan], muxer: str) -> StreamPlan:
-    """MP4 and MOV muxers write a time code track of their own behind all others; Matroska has the tag alone."""
-    if fate.fate != "converted" or muxer == "matroska":
-        return fate
-    return fate.model_copy(update={"output_index": sum(other.output_index is not None for other in fates)})
-
-
 def _add_streams(
-    source: InputContainer, output: OutputContainer, picture: VideoStream, fates: list[StreamPlan]
-) -> dict[int, Stream]:
-    """Output streams by source index, in the source's order, with tags, languages and dispositions."""
-    added: dict[int, Stream] = {}
-    for fate in fates:
-        if fate.fate not in ("enhanced", "kept"):
-            continue
-        original = source.streams[fate.source_index]
+    source: InputContainer, output: OutputContainer, picture: VideoStream, fates: list[StreamPlan], path: Path
+) -> dict[int, Converter]:
+    """What fills the output's streams by source index, in the order of the output, with tags and dispositions."""
+    added: dict[int, Converter] = {}
+    numbered = [fate for fate in fates if fate.output_index is not None and fate.source_index is not None]
+    for fate in sorted(numbered, key=lambda fate: fate.output_index or 0):
+        original = source.streams[fate.source_index or 0]
         if fate.fate == "enhanced":
-            stream: Stream = output.add_stream_from_template(picture)
+            made: Converter = Copy(output.add_stream_from_template(picture), picture, is_strict=False)
+        elif fate.target:
+            made = converter(original, output, fate.target)
+        elif fate.fate != "kept":
+            continue
+        elif is_cover(original) and output.format.name == "matroska":
+            _attach_cover(original, output, path)
+            continue
         else:
-            stream = output.add_stream_from_template(original)
-        stream.metadata.update({k: v for k, v in original.metadata.items() if k not in _OWN_TAGS})
-        if language := original.metadata.get("language"):
-            stream.metadata["language"] = languages.held(language, output.format.name)
-        stream.disposition = original.disposition
-        added[fate.source_index] = stream
+            made = copied(original, output)
+        _label(made.stream, original, output.format.name)
+        added[original.index] = made
     return added
+
+
+def _label(stream: Stream, original: Stream, muxer: str) -> None:
+    """Tags, language and dispositions as the source has them."""
+    stream.metadata.clear()
+    stream.metadata.update(tags.carried(original.metadata))
+    if language := original.metadata.get("language"):
+        stream.metadata["language"] = languages.held(language, muxer)
+    stream.disposition = original.disposition
+
+
+def _attach_cover(cover: Stream, output: OutputContainer, path: Path) -> None:
+    """Matroska holds covers as files."""
+    suffix, mimetype = _COVER_TYPES.get(cover.codec_context.name, ("bin", "application/octet-stream"))
+    with open_source(path) as file, translated(path):
+        data = next(bytes(packet) for packet in file.demux(file.streams[cover.index]) if packet.size)
+    name = cover.metadata.get("filename", f"cover.{suffix}")
+    output.add_attachment(name, cover.metadata.get("mimetype", mimetype), data)
 
 
 def _describe_picture(
@@ -202,9 +155,17 @@ def _describe_picture(
         stream.set_display_matrix(display_matrix)
 
 
-def _carry_tags(source: InputContainer, output: OutputContainer) -> None:
-    output.metadata.update({k: v for k, v in source.metadata.items() if k not in _OWN_TAGS})
+def _carry_tags(source: InputContainer, output: OutputContainer, picture: Stream, picture_index: int) -> None:
+    """The file's own tags and chapters. The time code goes to the picture alone, and once."""
+    output.metadata.update(tags.carried(source.metadata))
+    time_code = tags.time_code(source, picture_index)
+    for described in (output, *output.streams):
+        described.metadata.pop("timecode", None)
+    if time_code:
+        picture.metadata["timecode"] = time_code
     chapters = source.chapters()
+    if output.format.name in CHAPTER_TRACKS:  # a chapter without a title would be missing in the track
+        chapters = [{**chapter, "metadata": {"title": "", **chapter["metadata"]}} for chapter in chapters]
     if chapters:
         output.set_chapters(chapters)
 
@@ -246,18 +207,18 @@ def reorder_depth(path: Path, time_base: Fraction) -> int:
     return max((place - rank[pts] for place, pts in enumerate(order)), default=0)
 
 
-def _other_packets(
-    source: InputContainer, path: Path, streams: dict[int, Stream], picture_index: int
-) -> Iterator["Packet[Any]"]:
-    wanted = [s for s in source.streams if s.index in streams and s.index != picture_index and s.type != "attachment"]
+def _other_packets(source: InputContainer, path: Path, streams: dict[int, Converter]) -> Iterator["Packet[Any]"]:
+    """Of every stream but the picture, as the output has them."""
+    wanted = [stream for stream in source.streams if stream.index in streams and stream.type != "attachment"]
     if not wanted:
         return
     with translated(path):
         for packet in source.demux(*wanted):
             if packet.size == 0:
                 continue
-            packet.stream = streams[packet.stream_index]
-            yield packet
+            yield from streams[packet.stream_index].feed(timed(packet))
+    for made in streams.values():
+        yield from made.flush()
 
 
 def _merged(left: Iterator["Packet[Any]"], right: Iterator["Packet[Any]"]) -> Iterator["Packet[Any]"]:

@@ -5,11 +5,11 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from sr_tasks.jobs.spec import Fields
-from sr_tasks.media.assemble import plan_streams
 from sr_tasks.media.confined import Bounds, confined
 from sr_tasks.media.degradation import measure
 from sr_tasks.media.field_plan import with_fields
 from sr_tasks.media.probe import glance, probe
+from sr_tasks.media.streams import plan_streams
 from sr_tasks.records.degradation import Degradation
 from sr_tasks.records.media import UNTOUCHED, MediaInfo, PicturePlan, StreamPlan, VideoInfo
 
@@ -65,9 +65,9 @@ def first_look(
     return confined(look, Findings, path, bounds)
 
 
-def planned_streams(path: Path, bounds: Bounds, video: VideoInfo, suffix: str, codec: str) -> list[StreamPlan]:
+def planned_streams(path: Path, bounds: Bounds, media: MediaInfo, suffix: str, codec: str) -> list[StreamPlan]:
     """Raises what `plan_streams` raises, and what `confined` raises."""
-    found = confined(lambda: _Fates(fates=tuple(plan_streams(path, video, suffix, codec))), _Fates, path, bounds)
+    found = confined(lambda: _Fates(fates=tuple(plan_streams(path, media, suffix, codec))), _Fates, path, bounds)
     return list(found.fates)
 
 

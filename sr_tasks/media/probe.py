@@ -2,13 +2,11 @@
 
 import re
 import struct
-import threading
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
 import av.error
-import av.logging
 from av.container import InputContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Stream
@@ -16,6 +14,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from sr_tasks.errors import InputInvalid, InputTooLarge, InputUnsupported
+from sr_tasks.media.described import codec_name, description
 from sr_tasks.media.scan import PointTally, Scan
 from sr_tasks.media.source import open_source, picture_stream, translated
 from sr_tasks.records.media import Chroma, HdrInfo, MediaInfo, StreamInfo, VideoInfo
@@ -35,7 +34,6 @@ _LOST_SIDE_DATA = {
 
 _LOOK_AT_FRAMES = 8
 _LOOK_AT_PACKETS = 1000
-_log_lock = threading.Lock()
 
 
 @dataclass(kw_only=True)
@@ -207,7 +205,7 @@ def _refuse_cut_off(scan: Scan, facts: VideoInfo) -> None:
 
 def _stream_info(stream: Stream, scan: Scan) -> StreamInfo:
     tally = scan.tallies.get(stream.index)
-    name = stream.codec_context.name if stream.codec_context is not None else str(stream.name or "")
+    name = codec_name(stream)
     return StreamInfo(
         index=stream.index,
         type=stream.type,
@@ -222,14 +220,7 @@ def _stream_info(stream: Stream, scan: Scan) -> StreamInfo:
 
 def _chroma_location(container: InputContainer, video: VideoStream) -> int:
     """AVChromaLocation. PyAV does not expose the field; FFmpeg's own description of the stream does name it."""
-    with _log_lock:
-        level = av.logging.get_level()
-        av.logging.set_level(av.logging.INFO)
-        try:
-            text = container.dumps_format()  # type: ignore[attr-defined]
-        finally:
-            av.logging.set_level(level)
-    for line in text.splitlines():
+    for line in description(container).splitlines():
         if f"Stream #0:{video.index}" in line and "Video:" in line:
             inside = re.search(r"yuvj?\d\d\dp\w*\(([^)]*)\)", line)
             for word in inside[1].split(",") if inside else ():

@@ -1,4 +1,4 @@
-"""Integrity: proves that an output holds all its source holds beside the picture. Reads packets, decodes nothing.
+"""Integrity: proves that an output holds all its source holds beside the picture. Decodes converted streams alone.
 
 The pictures themselves were decoded to their end by the assessment, whose findings come in as `decode` and `timing`.
 """
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from sr_tasks.quality import labels
+from sr_tasks.quality import converted, labels
 from sr_tasks.quality.records import DecodeFacts, Finding, IntegrityReport, Timing
 from sr_tasks.quality.streams import StreamPrint, fingerprints
 from sr_tasks.records import colour
@@ -29,9 +29,13 @@ def check(
 
     Raises InputRefused errors if a file cannot be opened.
     """
-    kept = [(fate, fate.output_index) for fate in fates if fate.fate == "kept" and fate.output_index is not None]
-    before = fingerprints(source, {fate.source_index for fate, _ in kept})
-    after = fingerprints(output, {index for _, index in kept})
+    kept = [
+        (fate, fate.source_index, fate.output_index)
+        for fate in fates
+        if fate.fate == "kept" and fate.source_index is not None and fate.output_index is not None
+    ]
+    before = fingerprints(source, {index for _, index, _ in kept})
+    after = fingerprints(output, {index for _, _, index in kept})
     tolerance = _tolerance(source_info.video, output_info.video)
     findings = [
         _size(source_info.video, output_info.video, scale),
@@ -41,8 +45,12 @@ def check(
         _duration(source_info.video, output_info.video, timing, tolerance),
         _stream_list(output_info, {fate.output_index for fate in fates if fate.output_index is not None}),
     ]
-    for fate, index in kept:
-        findings += _kept(fate, before.get(fate.source_index), after.get(index), Fraction(timing.offset_s))
+    offset = Fraction(timing.offset_s)
+    for fate, source_index, output_index in kept:
+        findings += _kept(fate, before.get(source_index), after.get(output_index), offset)
+    for fate in fates:
+        if fate.fate == "converted" and fate.target:
+            findings += converted.check(source, output, fate, _name(fate), offset)
     findings += _tags(source_info.video, output_info.video)
     findings += labels.check(source_info, output_info, fates)
     return IntegrityReport(ok=all(finding.ok for finding in findings), findings=tuple(findings))
@@ -118,8 +126,12 @@ def _stream_list(output: MediaInfo, wanted: set[int]) -> Finding:
     return Finding(check="Streams", ok=wanted == actual, detail="; ".join(parts))
 
 
+def _name(fate: StreamPlan) -> str:
+    return f"{fate.type.capitalize()} #{fate.source_index} ({' '.join(filter(None, (fate.codec, fate.language)))})"
+
+
 def _kept(fate: StreamPlan, before: StreamPrint | None, after: StreamPrint | None, offset: Fraction) -> list[Finding]:
-    name = f"{fate.type.capitalize()} #{fate.source_index} ({' '.join(filter(None, (fate.codec, fate.language)))})"
+    name = _name(fate)
     if before is None or after is None:
         return [
             Finding(check=f"{name}: there", ok=False, detail="not found in the " + ("output" if before else "source"))

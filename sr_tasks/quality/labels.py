@@ -29,7 +29,9 @@ def check(source: MediaInfo, output: MediaInfo, fates: Sequence[StreamPlan]) -> 
     pairs = [
         (before[fate.source_index], after[fate.output_index])
         for fate in fates
-        if fate.fate in ("enhanced", "kept") and fate.source_index in before and fate.output_index in after
+        if (fate.fate in ("enhanced", "kept") or fate.target)
+        and fate.source_index in before
+        and fate.output_index in after
     ]
     muxer = _muxer(output)
     findings = [_languages(pairs, muxer), _chapters(source.chapters, output.chapters)]

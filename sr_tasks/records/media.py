@@ -165,10 +165,14 @@ class StreamPlan(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    source_index: int
+    source_index: int | None
+    """None for something that is no stream in the source, such as chapters."""
     output_index: int | None
+    """None if the output has no stream for it."""
     type: str
     codec: str
     language: str
     fate: Literal["enhanced", "kept", "converted", "dropped"]
+    target: str = ""
+    """FFmpeg's encoder that it is converted with. Empty: it is not encoded anew."""
     reason: str = ""

@@ -17,9 +17,9 @@ from sr_tasks.errors import (
 )
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.media.assemble import lost
 from sr_tasks.media.encode import output_pix_fmt
 from sr_tasks.media.first_look import Findings, first_look, planned_streams
+from sr_tasks.media.streams import lost
 from sr_tasks.records.containers import TARGETS, holds
 from sr_tasks.records.media import MediaInfo, StreamPlan
 from sr_tasks.steps.choice import Choice, choose, kept, require_possible
@@ -113,7 +113,7 @@ def check(spec: JobSpec, settings: Settings, fetch: Callable[[Location], Path] |
     )
     media = found.media
     _refuse_unfit(spec, media, settings)
-    fates = planned_streams(path, bounds, media.video, output.suffix.lower(), spec.codec)
+    fates = planned_streams(path, bounds, media, output.suffix.lower(), spec.codec)
     fates += [lost(media.video, what) for what in found.lost]
     _refuse_small_disk(spec, media, settings, output)
     return LookedAt(source=source, output=output, path=path, stat=stat, found=found, fates=tuple(fates))

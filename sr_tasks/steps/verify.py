@@ -5,8 +5,8 @@ from typing import Any
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import InputUnsupported
-from sr_tasks.media.assemble import plan_streams
 from sr_tasks.media.probe import glance, probe
+from sr_tasks.media.streams import plan_streams
 from sr_tasks.models.registry import Registry
 from sr_tasks.quality.gate import judge
 from sr_tasks.quality.records import Decision
@@ -59,4 +59,4 @@ def _scale(source: MediaInfo, output: MediaInfo) -> int:
 
 def _fates(source: Path, output: Path, source_info: MediaInfo, output_info: MediaInfo) -> tuple[StreamPlan, ...]:
     """What the product would have done with each stream for an output of that suffix."""
-    return tuple(plan_streams(source, source_info.video, output.suffix.lower(), output_info.video.codec))
+    return tuple(plan_streams(source, source_info, output.suffix.lower(), output_info.video.codec))

@@ -220,8 +220,8 @@ def test_a_first_look_finds_what_looking_in_the_program_itself_finds(tmp_path: P
     assert found.media == probe(path)
     assert found.display_matrix == first.display_matrix
     assert found.lost == tuple(sorted(first.lost))
-    fates = looking.plan_streams(path, found.media.video, ".mkv", "h264")
-    assert planned_streams(path, bounds, found.media.video, ".mkv", "h264") == fates
+    fates = looking.plan_streams(path, found.media, ".mkv", "h264")
+    assert planned_streams(path, bounds, found.media, ".mkv", "h264") == fates
     assert measured(path, bounds, found.media.video) == measure(path, found.media.video)
 
 

@@ -10,8 +10,8 @@ import onnxruntime
 import pytest
 
 from sr_tasks.config import Settings
-from sr_tasks.media.assemble import plan_streams
 from sr_tasks.media.probe import probe
+from sr_tasks.media.streams import plan_streams
 from sr_tasks.models.registry import ModelEntry, Registry
 from sr_tasks.quality import gate, integrity
 from sr_tasks.quality.consistency import assess
@@ -87,7 +87,7 @@ def verdict(entry: ModelEntry, case: tuple[Path, list[Planes]], twin: Path, spoi
     before, after = probe(source), probe(twin)
     assessment = assess(source, twin, before, after, 1, report_progress=lambda _: None, is_stylised=True)
     report = integrity.check(
-        source, twin, before, after, scale=1, fates=plan_streams(source, before.video, ".mp4", "h264"),
+        source, twin, before, after, scale=1, fates=plan_streams(source, before, ".mp4", "h264"),
         decode=assessment.decode, timing=assessment.timing,
     )  # fmt: skip
     return gate.judge(assessment, report, entry.card.gate)

@@ -9,8 +9,8 @@ import av
 import cv2
 import numpy as np
 
-from sr_tasks.media.assemble import plan_streams
 from sr_tasks.media.probe import probe
+from sr_tasks.media.streams import plan_streams
 from sr_tasks.models.cards import GateLimits
 from sr_tasks.quality import gate, integrity
 from sr_tasks.quality.consistency import assess
@@ -107,7 +107,7 @@ def judge(source: Path, output: Path, scale: int = 2, damaged_pts: frozenset[int
     assessment = assess(
         source, output, before, after, scale, report_progress=lambda _: None, damaged_pts=damaged_pts, album=album
     )
-    fates = plan_streams(source, before.video, output.suffix, "h264")
+    fates = plan_streams(source, before, output.suffix, "h264")
     report = integrity.check(
         source, output, before, after,
         scale=scale, fates=fates, decode=assessment.decode, timing=assessment.timing,

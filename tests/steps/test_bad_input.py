@@ -98,7 +98,7 @@ REFUSED: dict[str, tuple[Making, list[str], str]] = {
     "tiny": (clip("a.mkv", Clip(frames=3, codec="ffv1", width=8, height=8)), [], "INPUT_UNSUPPORTED"),
     "claims to be huge": (huge, [], "INPUT_TOO_LARGE"),
     "12 bit to h264": (clip("a.mkv", Clip(frames=3, codec="ffv1", pix_fmt="yuv420p12le")), [], "INPUT_UNSUPPORTED"),
-    "sound that mp4 does not hold": (clip("a.mkv", Clip(frames=9, sound="wavpack")), [], "CONTAINER_MISMATCH"),
+    "picture codec that mp4 does not hold": (clip("a.mkv", Clip(frames=9)), ["--codec", "ffv1"], "CONTAINER_MISMATCH"),
     "unknown model": (clip("a.mp4", Clip(frames=3)), ["--model", "nobody"], "MODEL_UNKNOWN"),
     "http": (lambda folder: Path("http://127.0.0.1/x.mp4"), [], "URI_NOT_ALLOWED"),
 }
