@@ -18,9 +18,11 @@ INSTALL = for try in 1 2 3; do \
 		if [ $$try = 3 ]; then exit 1; fi; \
 		echo "Not everything was installed: trying again" >&2; sleep 5; \
 	done
+# Tests that share nothing run side by side, a file in one process.
+QUICK := $(PYTHON) -m pytest -m 'not live' -n auto --dist loadfile
 EMBEDDED := PYTHONPATH=.:plugins $(PYTHON) -m sr_airflow.embedded
 
-.PHONY: help setup enhance up down status test check bench drill gpu-check clean
+.PHONY: help setup enhance up down status test test-quick check bench drill gpu-check clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -40,7 +42,11 @@ status: .venv/.runtime ## Say whether Airflow runs, where, and at which jobs
 	@exec env $(EMBEDDED) status
 
 test: .venv/.dev ## Run the whole test suite (ARGS="-k name" for a part)
-	@eval "exec $(PYTHON) -m pytest $$ARGS"
+	@if [ -n "$$ARGS" ]; then eval "exec $(PYTHON) -m pytest $$ARGS"; fi; \
+	$(QUICK) && exec $(PYTHON) -m pytest -m live
+
+test-quick: .venv/.dev ## Run the tests that need no Airflow, no server and no browser
+	@eval "exec $(QUICK) $$ARGS"
 
 check: .venv/.dev ## Format, lint, types, import walls, spelling
 	.venv/bin/ruff format --check .

@@ -1,12 +1,25 @@
 """Settings: read once from SR_* variables at the edge, frozen, passed down. No other module reads the environment."""
 
+import difflib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Final
 
 from sr_tasks.errors import UsageError
+
+READ_ELSEWHERE: Final = frozenset(
+    {
+        "SR_AIRFLOW_HOME", "SR_AIRFLOW_PORT", "SR_REPO",  # the launcher and the Dag folder
+        "SR_BASE_URL", "SR_STACK", "SR_HEALTH_CMDLINE", "SR_IMAGE_PREFIX", "SR_VERSION", "SR_GPU_SLOTS",
+        "SR_CPU_CONCURRENCY", "SR_CPU_QUEUES", "SR_CPU_WORKER_CPUS", "SR_CPU_WORKER_MEMORY",
+        "SR_GPU_WORKER_CPUS", "SR_GPU_WORKER_MEMORY",  # containers
+        "SR_FORBID_SKIPS", "SR_TEST_CLUSTER",  # tests
+    }
+)  # fmt: skip
+"""Variables of this project that are no settings of a job."""
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -127,6 +140,7 @@ class Settings:
         env = os.environ if env is None else env
         values: dict[str, object] = {}
         known = {f"SR_{f.name.upper()}": f for f in fields(cls)}
+        _refuse_unknown(env, known)
         for name, f in known.items():
             if name in env:
                 values[f.name] = _parse(name, env[name], getattr(cls(), f.name))
@@ -135,6 +149,14 @@ class Settings:
     @property
     def worker_threads(self) -> int:
         return self.threads or len(os.sched_getaffinity(0))
+
+
+def _refuse_unknown(env: Mapping[str, str], known: Collection[str]) -> None:
+    for name in sorted(env):
+        if name.startswith("SR_") and name not in known and name not in READ_ELSEWHERE:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"Did you mean {near[0]}?" if near else "README.md lists the settings."
+            raise UsageError(f"There is no setting {name}.", hint=hint)
 
 
 def _parse(name: str, text: str, like: object) -> object:

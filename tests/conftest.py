@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,17 @@ for _profile, _is_same in (("suite", True), ("search", False)):
     )
 settings.load_profile("suite")
 """`pytest --hypothesis-profile=search` looks for new examples. How long one takes is no property of the code."""
+
+
+_LIVE = frozenset({"airflow", "cluster", "console", "dags", "monitoring"})
+"""Folders whose tests share a machine-wide thing (servers, a database, a browser): they run one after the other."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).parts[0] in _LIVE:
+            item.add_marker(pytest.mark.live)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -45,6 +45,8 @@ class Applicant(BaseModel):
     accepted_s: float
     """When its run was created, in seconds since 1970; decides between equal weights."""
     is_admitted: bool = False
+    is_back: bool = False
+    """It was not asked for during FORGOTTEN_AFTER_S before its latest turn, and has to let others speak first once."""
 
     @property
     def order(self) -> tuple[int, float, str]:
@@ -116,15 +118,13 @@ class Admissions:
         with writing(self._folder):
             with self._locked():
                 own, silent_s = self._seen(applicant)
-                # After a silence those that were silent with it have to be heard first, or the first to ask would go.
-                is_back = silent_s is not None and silent_s > FORGOTTEN_AFTER_S
-                if own.is_admitted or is_back or not (silent_s is None or self._is_due(own)):
+                if own.is_admitted or own.is_back or not (silent_s is None or self._is_due(own)):
                     return own.is_admitted
             # Not under the lock: Airflow may take its time to answer, and steps of other jobs must not wait for it.
             ended = self._ended(count_live)
             with self._locked():
                 self._drop(ended)
-                return applicant.job_id not in ended and self._decided(applicant, limits)
+                return applicant.job_id not in ended and self._decided(applicant, limits, silent_s or 0.0)
 
     def count(self, applicant: Applicant) -> None:
         """Count a job that is at work without having asked since, as one whose later tasks alone were run again."""
@@ -159,7 +159,14 @@ class Admissions:
             return applicant, None
         before_s = _written_s(path)
         os.utime(path)
-        return known, _written_s(path) - before_s
+        silent_s = _written_s(path) - before_s
+        # After a silence those that were silent with it are heard first, or the first to ask would go. Only once: on a
+        # machine so slow that all are silent between two turns, somebody must go at the second.
+        is_back = silent_s > FORGOTTEN_AFTER_S and not known.is_back
+        if known.is_back != is_back and not known.is_admitted:
+            known = known.model_copy(update={"is_back": is_back})
+            self._store(known)
+        return known, silent_s
 
     def _is_due(self, own: Applicant) -> bool:
         """Whether it is time for a look, or the last one found that this job may go."""
@@ -170,15 +177,15 @@ class Admissions:
         # Both times are the file system's, so machines need not agree on one.
         return _written_s(self._path(own.job_id)) - _written_s(self._look) >= LOOK_EVERY_S
 
-    def _decided(self, applicant: Applicant, limits: Limits) -> bool:
+    def _decided(self, applicant: Applicant, limits: Limits, silent_s: float) -> bool:
+        """`silent_s`: for how long this job had not been asked for. Others may be as slow, and still count."""
         own, _ = self._seen(applicant)
+        patience_s = max(FORGOTTEN_AFTER_S, 2 * silent_s)
         if own.is_admitted:
             return True
         now_s = _written_s(self._path(own.job_id))
         known = self._known()
-        waiting = [
-            one for path, one in known.items() if not one.is_admitted and now_s - _written_s(path) <= FORGOTTEN_AFTER_S
-        ]
+        waiting = [one for path, one in known.items() if not one.is_admitted and now_s - _written_s(path) <= patience_s]
         going = chosen(waiting, [one for one in known.values() if one.is_admitted], limits)
         if len(waiting) > 1:
             write_text(self._look, json.dumps({"going": [one.job_id for one in going]}))

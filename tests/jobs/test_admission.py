@@ -186,6 +186,21 @@ def test_a_job_that_waits_and_is_asked_for_by_nobody_any_more_holds_up_nobody_el
     assert deployment.ask(orphan)
 
 
+def test_on_a_machine_so_slow_that_all_are_silent_between_turns_the_best_still_goes(tmp_path: Path) -> None:
+    deployment = Deployment(tmp_path, limits(1))
+    working, worse, best = job("working"), job("worse"), job("best", weight=9)
+    assert [deployment.come(one) for one in (working, worse, best)] == [True, False, False]
+    deployment.live.remove("working")
+    admitted: list[str] = []
+    for _ in range(3):
+        for one in (worse, best):
+            for each in (worse, best):
+                deployment.silent_for(each, FORGOTTEN_AFTER_S + 5)
+            if deployment.ask(one):
+                admitted.append(one.job_id)
+    assert admitted[:1] == ["best"]
+
+
 def test_a_job_that_is_asked_for_again_after_a_silence_is_not_passed_over(tmp_path: Path) -> None:
     deployment = Deployment(tmp_path, limits(1))
     working, silent, other = job("working"), job("silent", weight=9), job("other")
