@@ -7,6 +7,7 @@ SrError
 │   ├── InputUnreadable     INPUT_UNREADABLE      no permission
 │   ├── InputInvalid        INPUT_INVALID         not a video, damaged beyond use, or a disguised script
 │   ├── InputUnsupported    INPUT_UNSUPPORTED     a real video of a kind that would not come out right
+│   ├── RehearsalFailed     REHEARSAL_FAILED      a few frames of the source did not come out as planned
 │   ├── InputTooLarge       INPUT_TOO_LARGE       past a configured limit
 │   ├── UriNotAllowed       URI_NOT_ALLOWED       outside the allow-lists
 │   ├── ContainerMismatch   CONTAINER_MISMATCH    a stream does not fit the output's container
@@ -109,6 +110,10 @@ class InputUnsupported(InputRefused):
     code = "INPUT_UNSUPPORTED"
 
 
+class RehearsalFailed(InputRefused):
+    code = "REHEARSAL_FAILED"
+
+
 class InputTooLarge(InputRefused):
     code = "INPUT_TOO_LARGE"
 
@@ -163,6 +168,7 @@ class JobRunning(InputRefused):
 
 class InputDamaged(SrError):
     code = "INPUT_DAMAGED"
+    exit_code = 3
 
 
 class InputChanged(SrError):

@@ -35,10 +35,12 @@ _ANOTHER = "Convert the file with another program first."
 
 @dataclass(frozen=True, kw_only=True)
 class Bounds:
-    """What the process may use: `memory_bytes` beyond what it begins with, and `cpu_s` seconds of a core."""
+    """What the process may use: `memory_bytes` beyond what it begins with, `cpu_s` seconds of a core, and files of
+    `written_bytes` each, if any."""
 
     memory_bytes: int
     cpu_s: int
+    written_bytes: int = 0
 
     @property
     def wall_s(self) -> float:
@@ -47,7 +49,7 @@ class Bounds:
 
 
 def confined(work: Callable[[], Result], kind: type[Result], path: Path, bounds: Bounds) -> Result:
-    """What `work` gives when a forked process runs it; `path` is the file it reads, and writes none.
+    """What `work` gives when a forked process runs it; `path` is the file it reads.
 
     Raises what `work` raises, if that is in the error tree; InputInvalid if the process breaks down or does not end,
     InputTooLarge if it wants more memory, StepTimedOut if it stands still, TransientError if it is killed from outside.
@@ -174,7 +176,7 @@ def _confine(keep: int, bounds: Bounds, parent: int) -> None:
     os.closerange(keep + 1, highest if 0 < highest < 1 << 20 else 1 << 20)
     _limit(resource.RLIMIT_NOFILE, max(_FILES, keep + _FILES))
     _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_FSIZE, 0)
+    _limit(resource.RLIMIT_FSIZE, bounds.written_bytes)
     _limit(resource.RLIMIT_CPU, bounds.cpu_s, bounds.cpu_s + _GRACE_S)
     _limit(resource.RLIMIT_DATA, _data_bytes() + bounds.memory_bytes)
 

@@ -4,7 +4,7 @@ Frames are paired by order: the n-th time stamp of the source with the n-th fram
 the source's decoder gives no frame count too, with the frame before them in its place, as upscaling does.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from sr_tasks.quality.order import Order
 from sr_tasks.quality.pictures import Album
 from sr_tasks.quality.records import Assessment, DecodeFacts
 from sr_tasks.quality.tallies import Place, Stamps, Summary
-from sr_tasks.records.media import MediaInfo, VideoInfo
+from sr_tasks.records.media import Chunk, MediaInfo, VideoInfo
 
 CLOSER_EVERY = 4
 """SSIM and colour are taken of every fourth frame, geometry of every second one, all other figures of every frame."""
@@ -57,17 +57,19 @@ def assess(
     threads: int = 2,
     album: Album | None = None,
     is_stylised: bool = False,
+    places: Sequence[Chunk] = (),
 ) -> Assessment:
     """Compare all frames of `output` with `source`, decoding each file once and to its end.
 
     `damaged_pts` are the source's time stamps that its decoder gives no frame for. `report_progress` is told the frames
     done. `threads` is how many cores may be used. An `album` is offered every frame for pictures. `is_stylised`: the
-    output departs from its source on purpose, which bears on how frames out of order are told.
+    output departs from its source on purpose, which bears on how frames out of order are told. `places`: the output
+    holds these frames of the source alone.
     Raises IntegrityBroken if the files have no pair of frames to compare or their shapes do not belong together, and
     InputRefused errors if a file cannot be opened.
     """
     tally = DecodeTally()
-    before = with_missing(source_frames(source, source_info), damaged_pts)
+    before = with_missing(source_frames(source, source_info, places), damaged_pts)
     after = prefetched(decoded(output, output_info.video.index, max(1, threads - 1), tally))
     run = _Run(source_info, output_info, scale, album, Order(is_stylised=is_stylised))
     own_threads = cv2.getNumThreads()

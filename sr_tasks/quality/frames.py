@@ -1,7 +1,7 @@
 """The decoding door of this room: frames of a file as plain arrays, in order, a few at a time. Writes nothing."""
 
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sr_tasks.errors import InputUnsupported
 from sr_tasks.media.decode import ChunkReader, whole
 from sr_tasks.media.source import open_source
-from sr_tasks.records.media import MediaInfo
+from sr_tasks.records.media import Chunk, MediaInfo
 
 Plane = NDArray[Any]
 """One plane, `[rows, columns]`, uint8 for 8 bit and uint16 (low bits used) above."""
@@ -85,19 +85,20 @@ def decoded(path: Path, stream_index: int, threads: int, tally: DecodeTally) -> 
                     )
 
 
-def source_frames(path: Path, media: MediaInfo) -> Iterator[Frame]:
+def source_frames(path: Path, media: MediaInfo, places: Sequence[Chunk] = ()) -> Iterator[Frame]:
     """Every frame of a source as the network saw it, in order; one that does not decode repeats the one before.
 
-    Raises what `ChunkReader.frames` raises.
+    With `places` their frames alone. Raises what `ChunkReader.frames` raises.
     """
-    for item in ChunkReader(path=path, chunk=whole(media), picture=media.picture).frames():
-        yield Frame(
-            pts=item.pts,
-            planes=planes_of(item.frame),
-            bit_depth=item.frame.format.components[0].bits,
-            is_corrupt=item.frame.is_corrupt,
-            is_missing=item.is_repeat,
-        )
+    for chunk in places or [whole(media)]:
+        for item in ChunkReader(path=path, chunk=chunk, picture=media.picture).frames():
+            yield Frame(
+                pts=item.pts,
+                planes=planes_of(item.frame),
+                bit_depth=item.frame.format.components[0].bits,
+                is_corrupt=item.frame.is_corrupt,
+                is_missing=item.is_repeat,
+            )
 
 
 def planes_of(frame: VideoFrame) -> tuple[Plane, ...]:

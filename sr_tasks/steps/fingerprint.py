@@ -38,13 +38,13 @@ def fingerprint(
 
 
 @functools.cache
-def code_version() -> str:
+def code_version(rooms: tuple[str, ...] = _ROOMS) -> str:
     """PyAV's version, which stands for the encoders, and a hash of the modules that make a chunk.
 
     A deployment that is updated between a crash and the resume must not join chunks of two programs.
     """
     digest = hashlib.sha256()
     package = Path(__file__).resolve().parent.parent
-    for path in sorted(path for room in _ROOMS for path in (package / room).rglob("*.py")):
+    for path in sorted(path for room in rooms for path in (package / room).rglob("*.py")):
         digest.update(path.read_bytes())
     return f"av {av.__version__}, {digest.hexdigest()}"

@@ -64,6 +64,7 @@ def build(folder: JobFolder) -> dict[str, Any]:
             "tile_px": model.tile_px,
         },
         "encode": {key: str(value) for key, value in vars(encode_settings(spec, source, plan)).items() if key != "hdr"},
+        "rehearsal": source.rehearsal and source.rehearsal.model_dump(mode="json", exclude={"fates"}),
         "streams": [fate.model_dump(mode="json") for fate in source.fates],
         "chunks": {
             "fingerprint": model.fingerprint,

@@ -37,7 +37,7 @@ class Leftover:
     """Something that nobody is at work on."""
 
     kind: str
-    """job, chunks, fetched or trash."""
+    """job, chunks, fetched, rehearsed or trash."""
     path: Path
     size_bytes: int
     written_at: float
@@ -89,7 +89,7 @@ def _leftovers(workdir: Path, is_live: IsLive) -> Iterator[Leftover]:
         users = ChunkStore(workdir, folder.name).users()
         if not any(is_live(user) for user in users):
             yield _leftover("chunks", folder, users)
-    for kind in ("fetched", "trash"):
+    for kind in ("fetched", "rehearsed", "trash"):
         yield from (_leftover(kind, path) for path in _children(workdir / kind))
 
 

@@ -13,6 +13,7 @@ from sr_tasks.models.prepared import GraphVariant, PreparedModel
 from sr_tasks.records.degradation import Degradation
 from sr_tasks.records.encode import EncodeSettings
 from sr_tasks.records.media import Chunk, HdrInfo, MediaInfo, StreamPlan
+from sr_tasks.records.rehearsal import Rehearsal
 
 
 class _Record(BaseModel):
@@ -43,6 +44,8 @@ class SourceRecord(_Record):
     that is told nothing."""
     degradation: Degradation | None = None
     """As measured; None if neither the choice of the model nor the model itself depends on it."""
+    rehearsal: Rehearsal | None = None
+    """What a few seconds of the source showed."""
 
 
 class PlanRecord(_Record):

@@ -1,6 +1,6 @@
 """Step `validate`: refuses before any expensive work what cannot come out right, and writes down what came in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from sr_tasks.records.media import MediaInfo, StreamPlan
 from sr_tasks.steps.choice import Choice, choose, kept, require_possible
 from sr_tasks.steps.manifest import SIDECARS
 from sr_tasks.steps.records import OutputRecord, SourceRecord
+from sr_tasks.steps.rehearsal import rehearse
 from sr_tasks.steps.source import first_bounds
 from sr_tasks.storage import transfer, uris
 from sr_tasks.storage.hashing import sha256_file
@@ -51,9 +52,10 @@ def run(spec: JobSpec, job_id: str, settings: Settings) -> dict[str, Any]:
         folder.forget("error", "manifest", "delivery", "review")
     else:
         folder.clear()
+    record = _rehearsed(spec, _record(looked_at, choice), folder, settings)
     folder.store_json("job", {"id": job_id})
     folder.store("spec", spec)
-    folder.store("source", _record(looked_at, choice))
+    folder.store("source", record)
     return {
         "frames": video.frames,
         "width": video.width,
@@ -62,6 +64,13 @@ def run(spec: JobSpec, job_id: str, settings: Settings) -> dict[str, Any]:
         "model_reason": choice.reason,
         "level": choice.level,
     }
+
+
+def _rehearsed(spec: JobSpec, record: SourceRecord, folder: JobFolder, settings: Settings) -> SourceRecord:
+    """The record with what a rehearsal found, and with the plan of streams as it left it."""
+    found = rehearse(spec, record, folder.path / "rehearsal", settings)
+    refuse_losses(spec, found.fates)
+    return record.model_copy(update={"rehearsal": found, "fates": found.fates})
 
 
 def _is_again(spec: JobSpec, identity: str, choice: Choice, folder: JobFolder) -> bool:
@@ -115,8 +124,22 @@ def check(spec: JobSpec, settings: Settings, fetch: Callable[[Location], Path] |
     _refuse_unfit(spec, media, settings)
     fates = planned_streams(path, bounds, media, output.suffix.lower(), spec.codec)
     fates += [lost(media.video, what) for what in found.lost]
+    refuse_losses(spec, fates)
     _refuse_small_disk(spec, media, settings, output)
     return LookedAt(source=source, output=output, path=path, stat=stat, found=found, fates=tuple(fates))
+
+
+def refuse_losses(spec: JobSpec, fates: Sequence[StreamPlan]) -> None:
+    """Raises InputUnsupported if the request is strict and something would not come out as it went in."""
+    losses = [row for row in fates if row.fate in ("dropped", "converted")]
+    if spec.strict and losses:
+        said = "; ".join(
+            f"{row.type} {row.source_index} ({row.codec}) would be {row.fate}: {row.reason}" for row in losses
+        )
+        raise InputUnsupported(
+            f"strict was asked for, and not everything would come out as it went in: {said}.",
+            hint="Turn strict off, or choose another output (an .mkv file holds most).",
+        )
 
 
 def _record(looked_at: LookedAt, choice: Choice) -> SourceRecord:

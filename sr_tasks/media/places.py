@@ -1,0 +1,104 @@
+"""Places: the few frames of a source that a rehearsal tries, at its beginning, in its middle and at its end. Decodes
+nothing, and keeps a bounded number of time stamps."""
+
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+from sr_tasks.media.scan import FramePoint, PtsHash, Scan
+from sr_tasks.media.source import open_source, picture_stream
+from sr_tasks.records.media import Chunk, MediaInfo, VideoInfo
+
+_DECODED_PX = 100_000_000
+"""Px to decode at most before the frames of a place are reached."""
+_FEW = 4
+"""A source with less than so many places' frames is one place."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A few frames that follow each other: their chunks, and the picture of a source that holds no others."""
+
+    chunks: tuple[Chunk, ...]
+    video: VideoInfo
+
+
+def chosen(path: Path, media: MediaInfo, frames: int) -> list[Place]:
+    """The first, some middle and the last `frames` frames; all of them, as one place, where there are few.
+
+    Each place but the first begins at a keyframe, or as many frames behind it as may be decoded for it. The first is
+    cut in two, so that chunks have to be joined.
+    """
+    with open_source(path) as container:
+        scan = Scan(container=container, video=picture_stream(container, path), path=path)
+        seen = _Seen(video=media.video, frames=frames)
+        for number, point in enumerate(scan.points()):
+            seen.add(number, point)
+    half = (len(seen.first) + 1) // 2
+    begin = [_chunk(0, seen.first[:half], None)]
+    if seen.first[half:]:
+        begin.append(_chunk(1, seen.first[half:], None))
+    places = [_place(begin, seen.first, media.video)]
+    for points, seek_pts in ((seen.middle, seen.middle_seek), (list(seen.last), seen.keyframe)):
+        if points:
+            places.append(_place([_chunk(0, points, seek_pts)], points, media.video))
+    return places
+
+
+def _place(chunks: list[Chunk], points: list[FramePoint], video: VideoInfo) -> Place:
+    last = points[-1]
+    is_all = len(points) == video.frames
+    facts = {
+        "frames": len(points),
+        "start_pts": points[0].pts,
+        "end_pts": video.end_pts if is_all else last.pts + max(1, last.duration),
+        "pts_sha256": _hash(points),
+    }
+    return Place(chunks=tuple(chunks), video=video.model_copy(update=facts))
+
+
+def _chunk(index: int, points: list[FramePoint], seek_pts: int | None) -> Chunk:
+    return Chunk(
+        index=index, start_pts=points[0].pts, end_pts=points[-1].pts + 1, frames=len(points), pts_sha256=_hash(points),
+        seek_pts=seek_pts,
+    )  # fmt: skip
+
+
+def _hash(points: list[FramePoint]) -> str:
+    digest = PtsHash()
+    for point in points:
+        digest.add(point.pts)
+    return digest.hexdigest()
+
+
+class _Seen:
+    """The frames of the three places, as far as the file was walked."""
+
+    def __init__(self, *, video: VideoInfo, frames: int) -> None:
+        self._frames = frames
+        self._few = frames * _FEW if video.frames <= frames * _FEW else frames
+        self._half = video.frames // 2
+        self._reach = max(frames, _DECODED_PX // max(1, video.width * video.height))
+        self._since = 0
+        self.first: list[FramePoint] = []
+        self.middle: list[FramePoint] = []
+        self.last: deque[FramePoint] = deque(maxlen=frames)
+        self.middle_seek: int | None = None
+        self.keyframe: int | None = None
+
+    def add(self, number: int, point: FramePoint) -> None:
+        self._since += 1
+        if len(self.first) < self._few:
+            self.first.append(point)
+            return
+        before = self.keyframe
+        if point.is_keyframe:
+            self.keyframe, self._since = point.pts, 0
+            self.last.clear()
+        if number >= self._half and not self.middle and point.is_keyframe:
+            self.middle_seek = before
+            self.middle.append(point)
+        elif 0 < len(self.middle) < self._frames:
+            self.middle.append(point)
+        elif self._since < self._reach:
+            self.last.append(point)

@@ -1,0 +1,38 @@
+"""What a rehearsal tried and found: data that `validate` leaves and the manifest shows. Opens nothing."""
+
+from pydantic import BaseModel, ConfigDict
+
+from sr_tasks.records.media import StreamPlan
+
+
+class RehearsedPlace(BaseModel):
+    """A few frames that went through the whole course."""
+
+    model_config = ConfigDict(frozen=True)
+
+    start_s: float
+    frames: int
+
+
+class Rehearsal(BaseModel):
+    """A rehearsal that passed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    places: tuple[RehearsedPlace, ...]
+    is_whole: bool
+    """Whether all frames of the source were among them."""
+    preset: str
+    """Of the encoder: the job's own, or the fastest where that is too slow to be tried."""
+    streams_s: float | None
+    """How many seconds of the other streams were joined; None for all of them."""
+    fates: tuple[StreamPlan, ...]
+    """The plan of streams, as the rehearsal left it."""
+    changed: tuple[str, ...] = ()
+    """What did not come out as planned and was planned otherwise, a sentence each."""
+
+    def __str__(self) -> str:
+        where = ", ".join(f"{place.frames} at {place.start_s:.1f} s" for place in self.places)
+        streams = "all streams whole" if self.streams_s is None else f"{self.streams_s:g} s of all streams"
+        planned = "; ".join(self.changed) or "as planned"
+        return f"frames {where}, {streams}: {planned}"

@@ -1,0 +1,92 @@
+"""The rehearsal: before any chunk, a few seconds of the source go through the whole course, so that what could fail at
+the end fails here. Kept for the next job with the same source and settings."""
+
+import functools
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Final
+
+from loguru import logger
+from pydantic import ValidationError
+
+from sr_tasks.config import Settings
+from sr_tasks.inference.machine import task_bytes
+from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.media.confined import Bounds, confined
+from sr_tasks.records.rehearsal import Rehearsal
+from sr_tasks.steps.fingerprint import code_version
+from sr_tasks.steps.records import SourceRecord
+from sr_tasks.storage.atomic import write_text
+
+BUDGET_S: Final = 2.0
+"""Seconds that the frames may take, as far as it can be told beforehand."""
+_ROOMS: Final = ("inference", "media", "models", "quality", "records", "steps")
+_CPU_S: Final = 120
+_WRITTEN_BYTES: Final = 4 << 30
+_MP_S: Final = 0.06
+"""Seconds of one thread that a megapixel of output takes beside its encoding: decoded twice, resampled, compared."""
+
+
+def rehearse(spec: JobSpec, source: SourceRecord, scratch: Path, settings: Settings) -> Rehearsal:
+    """Take the source through the course in a process of its own, or say what an earlier job found.
+
+    Raises RehearsalFailed and other InputRefused errors for what would not come out right, InputDamaged, DiskFull.
+    """
+    record = settings.workdir / "rehearsed" / f"{_key(spec, source, settings)}.json"
+    known = _known(record)
+    if known is not None:
+        logger.info("rehearsed before: {}", known)
+        return known
+    from sr_tasks.steps import rehearsal_course as course
+
+    effort = course.Effort.of(spec, source, BUDGET_S, functools.partial(_frame_s, spec, source, settings))
+    bounds = Bounds(memory_bytes=task_bytes(settings.max_task_bytes), cpu_s=_CPU_S, written_bytes=_WRITTEN_BYTES)
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    try:
+        found = confined(
+            lambda: course.through(spec, source, effort, scratch, settings), Rehearsal, Path(source.local_path), bounds
+        )
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    logger.info("rehearsed: {}", found)
+    write_text(record, found.model_dump_json(indent=1))
+    return found
+
+
+def _frame_s(spec: JobSpec, source: SourceRecord, settings: Settings, preset: str) -> float:
+    """Seconds that a frame takes."""
+    from sr_tasks.steps.estimate import encoding_rate
+
+    video = source.media.video
+    megapixels = video.width * video.height * spec.scale**2 / 1e6
+    return megapixels * (encoding_rate(spec.codec, preset) / settings.worker_threads + _MP_S)
+
+
+def _key(spec: JobSpec, source: SourceRecord, settings: Settings) -> str:
+    facts = {
+        "code": code_version(_ROOMS),
+        "uri": source.uri,
+        "identity": source.identity,
+        "suffix": source.suffix,
+        "spec": spec.model_dump(mode="json", include=set(DECIDING)),
+        "damaged": settings.max_damaged_share,
+        "fates": [row.model_dump(mode="json") for row in source.fates],
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+DECIDING: Final = ("scale", "codec", "crf", "preset", "fields", "fps", "program", "strip")
+"""Fields of a request that a rehearsal depends on."""
+
+
+def _known(record: Path) -> Rehearsal | None:
+    try:
+        return Rehearsal.model_validate_json(record.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as exc:
+        logger.warning("the record of a rehearsal cannot be read, and it is done again: {}", exc)
+        return None
