@@ -18,9 +18,14 @@ def plan_chunks(path: Path, *, target_frames: int, total_frames: int, picture: P
     Two chunks at least that long come out only if a keyframe lies between them: a file without keyframes is one chunk.
     """
     target = max(1, target_frames, -(-total_frames // MAX_CHUNKS))
+    return list(_cut(points_of(path, picture), target))
+
+
+def points_of(path: Path, picture: PicturePlan) -> Iterator[FramePoint]:
+    """All frames of a source as the network sees them, in the order they are shown."""
     with open_source(path) as container:
         scan = Scan(container=container, video=picture_stream(container, path), path=path)
-        return list(_cut(presented_points(scan.points(), picture), target))
+        yield from presented_points(scan.points(), picture)
 
 
 def _cut(points: Iterator[FramePoint], target: int) -> Iterator[Chunk]:

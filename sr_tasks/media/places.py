@@ -5,8 +5,8 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from sr_tasks.media.scan import FramePoint, PtsHash, Scan
-from sr_tasks.media.source import open_source, picture_stream
+from sr_tasks.media.chunks import points_of
+from sr_tasks.media.scan import FramePoint, PtsHash
 from sr_tasks.records.media import Chunk, MediaInfo, VideoInfo
 
 _DECODED_PX = 100_000_000
@@ -29,11 +29,9 @@ def chosen(path: Path, media: MediaInfo, frames: int) -> list[Place]:
     Each place but the first begins at a keyframe, or as many frames behind it as may be decoded for it. The first is
     cut in two, so that chunks have to be joined.
     """
-    with open_source(path) as container:
-        scan = Scan(container=container, video=picture_stream(container, path), path=path)
-        seen = _Seen(video=media.video, frames=frames)
-        for number, point in enumerate(scan.points()):
-            seen.add(number, point)
+    seen = _Seen(video=media.video, frames=frames)
+    for number, point in enumerate(points_of(path, media.picture)):
+        seen.add(number, point)
     half = (len(seen.first) + 1) // 2
     begin = [_chunk(0, seen.first[:half], None)]
     if seen.first[half:]:

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Final
 
+import cv2
 from loguru import logger
 from pydantic import ValidationError
 
@@ -15,6 +16,7 @@ from sr_tasks.config import Settings
 from sr_tasks.inference.machine import task_bytes
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media.confined import Bounds, confined
+from sr_tasks.records.codecs import Preset
 from sr_tasks.records.rehearsal import Rehearsal
 from sr_tasks.steps.fingerprint import code_version
 from sr_tasks.steps.records import SourceRecord
@@ -23,7 +25,7 @@ from sr_tasks.storage.atomic import write_text
 BUDGET_S: Final = 2.0
 """Seconds that the frames may take, as far as it can be told beforehand."""
 _ROOMS: Final = ("inference", "media", "models", "quality", "records", "steps")
-_CPU_S: Final = 120
+_CPU_S: Final = 60
 _WRITTEN_BYTES: Final = 4 << 30
 _MP_S: Final = 0.06
 """Seconds of one thread that a megapixel of output takes beside its encoding: decoded twice, resampled, compared."""
@@ -45,24 +47,25 @@ def rehearse(spec: JobSpec, source: SourceRecord, scratch: Path, settings: Setti
     bounds = Bounds(memory_bytes=task_bytes(settings.max_task_bytes), cpu_s=_CPU_S, written_bytes=_WRITTEN_BYTES)
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir(parents=True)
+    own_threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # a forked process has none of the threads that OpenCV would wait for
     try:
         found = confined(
             lambda: course.through(spec, source, effort, scratch, settings), Rehearsal, Path(source.local_path), bounds
         )
     finally:
+        cv2.setNumThreads(own_threads)
         shutil.rmtree(scratch, ignore_errors=True)
     logger.info("rehearsed: {}", found)
     write_text(record, found.model_dump_json(indent=1))
     return found
 
 
-def _frame_s(spec: JobSpec, source: SourceRecord, settings: Settings, preset: str) -> float:
+def _frame_s(spec: JobSpec, source: SourceRecord, settings: Settings, preset: Preset) -> float:
     """Seconds that a frame takes."""
-    from sr_tasks.steps.estimate import encoding_rate
-
     video = source.media.video
     megapixels = video.width * video.height * spec.scale**2 / 1e6
-    return megapixels * (encoding_rate(spec.codec, preset) / settings.worker_threads + _MP_S)
+    return megapixels * (spec.video_codec.encoding_s(preset) / settings.worker_threads + _MP_S)
 
 
 def _key(spec: JobSpec, source: SourceRecord, settings: Settings) -> str:

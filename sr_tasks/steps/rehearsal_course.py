@@ -32,6 +32,7 @@ from sr_tasks.media.probe import probe
 from sr_tasks.quality import integrity
 from sr_tasks.quality.consistency import assess
 from sr_tasks.quality.records import Assessment
+from sr_tasks.records.codecs import Preset
 from sr_tasks.records.encode import EncodeSettings
 from sr_tasks.records.media import MediaInfo, StreamPlan
 from sr_tasks.records.rehearsal import Rehearsal, RehearsedPlace
@@ -48,10 +49,10 @@ class Effort:
     """How much is tried: frames at each place, with which preset of the encoder."""
 
     frames: int
-    preset: str
+    preset: Preset
 
     @classmethod
-    def of(cls, spec: JobSpec, source: SourceRecord, budget_s: float, frame_s: Callable[[str], float]) -> "Effort":
+    def of(cls, spec: JobSpec, source: SourceRecord, budget_s: float, frame_s: Callable[[Preset], float]) -> "Effort":
         """As many frames as `budget_s` allows; `frame_s` gives the seconds a frame takes with a preset. Where even a
         few are too slow, the fastest preset stands for the job's own."""
         preset = spec.preset
@@ -63,7 +64,6 @@ class Effort:
 
 def through(spec: JobSpec, source: SourceRecord, effort: Effort, scratch: Path, settings: Settings) -> Rehearsal:
     """Raises RehearsalFailed for what a job would fail at, or the InputRefused error that says it better."""
-    cv2.setNumThreads(1)
     path, video = Path(source.local_path), source.media.video
     with _stage("choosing frames", path):
         places = chosen(path, source.media, effort.frames)

@@ -25,7 +25,6 @@ from sr_tasks.records.media import MediaInfo, StreamPlan
 from sr_tasks.steps.choice import Choice, choose, kept, require_possible
 from sr_tasks.steps.manifest import SIDECARS
 from sr_tasks.steps.records import OutputRecord, SourceRecord
-from sr_tasks.steps.rehearsal import rehearse
 from sr_tasks.steps.source import first_bounds
 from sr_tasks.storage import transfer, uris
 from sr_tasks.storage.hashing import sha256_file
@@ -68,6 +67,8 @@ def run(spec: JobSpec, job_id: str, settings: Settings) -> dict[str, Any]:
 
 def _rehearsed(spec: JobSpec, record: SourceRecord, folder: JobFolder, settings: Settings) -> SourceRecord:
     """The record with what a rehearsal found, and with the plan of streams as it left it."""
+    from sr_tasks.steps.rehearsal import rehearse  # loads what compares pictures, which a refused request needs not
+
     found = rehearse(spec, record, folder.path / "rehearsal", settings)
     refuse_losses(spec, found.fates)
     return record.model_copy(update={"rehearsal": found, "fates": found.fates})
