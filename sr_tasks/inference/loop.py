@@ -15,7 +15,9 @@ from sr_tasks.inference.backend import Session
 from sr_tasks.inference.priority import give_way
 from sr_tasks.media.decode import ChunkReader
 from sr_tasks.media.decoded import DecodedFrame
-from sr_tasks.media.encode import ChunkWriter, planes_of
+from sr_tasks.media.encode import ChunkWriter
+from sr_tasks.planes.alpha import enlarged
+from sr_tasks.planes.frames import planes_of
 
 Item = TypeVar("Item")
 
@@ -49,7 +51,10 @@ def upscale_chunk(
 
     def infer(item: DecodedFrame) -> tuple[VideoFrame, int]:
         frame = writer.new_frame()
-        session.infer(planes_of(item.frame), planes_of(frame))
+        planes, results = planes_of(item.frame), planes_of(frame)
+        session.infer(planes[:3], results[:3])
+        for alpha, result in zip(planes[3:], results[3:], strict=True):
+            result[:] = enlarged(alpha, result.shape[0] // alpha.shape[0], item.frame.format.components[0].bits)
         return frame, item.pts
 
     finished = False

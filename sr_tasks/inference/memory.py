@@ -7,7 +7,6 @@ from typing import Final
 import onnx
 from onnx import TensorProto
 
-from sr_tasks.inference.backends.geometry import output_plane_shapes, plane_dtype, plane_names, plane_shapes
 from sr_tasks.inference.backends.nvidia import Gpu
 from sr_tasks.inference.machine import memory_bytes
 from sr_tasks.inference.tiles import Layout, plan_grid
@@ -67,8 +66,8 @@ def frames_in_flight(variant: GraphVariant, width: int, height: int, room: Room)
 
 def _frame_bytes(variant: GraphVariant, width: int, height: int) -> int:
     """Of a source frame and what is made of it."""
-    shapes = plane_shapes(variant, width, height) + output_plane_shapes(variant, width, height)
-    return sum(rows * columns for rows, columns in shapes) * plane_dtype(variant).itemsize
+    shapes = variant.layout.shapes(width, height) + variant.output_shapes(width, height)
+    return sum(rows * columns for rows, columns in shapes) * variant.layout.dtype.itemsize
 
 
 def choose_tile_px(
@@ -109,14 +108,14 @@ def bytes_per_px(model: onnx.ModelProto, variant: GraphVariant, layout: Layout) 
     Measured on networks of 16 to 48 channels, OpenVINO and ONNX Runtime take 0.8 to 1.2 times as much in fp32.
     """
     rows, columns = layout.fixed or (_probed(layout), _probed(layout))
-    names, item = plane_names(variant), plane_dtype(variant).itemsize
+    names, item = variant.layout.names, variant.layout.dtype.itemsize
     inputs = {value.name: value for value in model.graph.input}
-    for name, shape in zip(names, plane_shapes(variant, columns, rows), strict=True):
+    for name, shape in zip(names, variant.layout.shapes(columns, rows), strict=True):
         for dimension, size in zip(inputs[name].type.tensor_type.shape.dim, (1, 1, *shape), strict=True):
             dimension.dim_value = size
     graph = onnx.shape_inference.infer_shapes(model, data_prop=True).graph
     sizes = {value.name: _value_bytes(value) for value in (*graph.value_info, *graph.input)}
-    for name, shape in zip(names, output_plane_shapes(variant, columns, rows), strict=True):
+    for name, shape in zip(names, variant.output_shapes(columns, rows), strict=True):
         sizes[f"{name}_out"] = math.prod(shape) * item
     return _most_alive(graph, sizes, _UNKNOWN_CHANNELS * 4 * rows * columns) / (rows * columns)
 

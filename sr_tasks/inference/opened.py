@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from loguru import logger
 
 from sr_tasks.errors import SrError, UsageError
-from sr_tasks.inference.backends.geometry import output_plane_shapes
 from sr_tasks.inference.priority import give_way
 from sr_tasks.inference.tiled import TiledSession
 from sr_tasks.inference.tiles import Grid, Layout, plan_grid
@@ -53,7 +52,7 @@ class _FittingSession:
         self._backend, self._prepared, self._streams = backend, prepared, streams
         self._layout = Layout.of(card, prepared.variant)
         self._width, self._height = width, height
-        self.output_shapes = output_plane_shapes(prepared.variant, width, height)
+        self.output_shapes = prepared.variant.output_shapes(width, height)
         self._pool = ThreadPoolExecutor(streams, thread_name_prefix="tile", initializer=give_way)
         self._lock = threading.Lock()
         self._is_closed = False

@@ -6,10 +6,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_tasks.inference.backends.geometry import check_planes, output_plane_shapes, plane_dtype, plane_shapes
 from sr_tasks.inference.tiles import Grid, Span
 from sr_tasks.models.prepared import GraphVariant
 from sr_tasks.models.runtime import Plane, Planes, Session
+from sr_tasks.planes.layout import check_planes
 
 Result = TypeVar("Result")
 Sums = NDArray[np.uint32]
@@ -27,12 +27,12 @@ class TiledSession:
         self, variant: GraphVariant, width: int, height: int, grid: Grid, inner: Session, pool: Executor
     ) -> None:
         self._variant, self._grid, self._inner, self._pool = variant, grid, inner, pool
-        self._dtype = plane_dtype(variant)
+        self._dtype = variant.layout.dtype
         # Of a weight along one axis: with two axes, sums of samples times weights just fit 32 bits.
         self._weight_bits = (32 - variant.bit_depth) // 2
-        self._shapes = plane_shapes(variant, width, height)
-        self._window = plane_shapes(variant, grid.columns.window, grid.rows.window)
-        self.output_shapes = output_plane_shapes(variant, width, height)
+        self._shapes = variant.layout.shapes(width, height)
+        self._window = variant.layout.shapes(grid.columns.window, grid.rows.window)
+        self.output_shapes = variant.output_shapes(width, height)
         self._halves = tuple(
             (2 if index and variant.chroma == "420" else 1, 2 if index and variant.chroma in ("420", "422") else 1)
             for index in range(len(self._shapes))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from sr_tasks.errors import ModelRejected
 from sr_tasks.models.cards import ModelCard
 from sr_tasks.models.prepared import GraphVariant
-from sr_tasks.models.resample import RADIUS, chroma_siting, from_luma
+from sr_tasks.planes.resample import RADIUS, chroma_siting, from_luma
 
 SMALLEST_TILE_PX = 32
 """Below this most of what is computed would be halo."""

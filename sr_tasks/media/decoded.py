@@ -17,6 +17,8 @@ class DecodedFrame:
     pts: int
     frame: VideoFrame
     is_repeat: bool
+    is_corrupt: bool = False
+    """The decoder called the picture damaged, where `frame` was made from it and does not say so itself."""
 
 
 def neighbours(items: Iterable[Item]) -> Iterator[tuple[Item | None, Item, Item | None]]:

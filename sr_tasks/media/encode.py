@@ -9,35 +9,20 @@ from typing import Any
 
 import av
 import av.error
-import numpy as np
 from av.container import OutputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from sr_tasks.errors import ChunkFailed, DiskFull, InputUnsupported, IntegrityBroken, OutOfMemory
+from sr_tasks.errors import ChunkFailed, DiskFull, IntegrityBroken, OutOfMemory
 from sr_tasks.media.scan import PtsHash
 from sr_tasks.records.codecs import CODECS
 from sr_tasks.records.encode import EncodeSettings
-from sr_tasks.records.media import VideoInfo
 
 _EXACT = {"avoid_negative_ts": "disabled"}
 """Muxers shift all time stamps to make decoding times positive, unless told not to."""
 
 _CHROMA_LOCATION = {1: "left", 2: "center", 3: "topleft", 4: "top", 5: "bottomleft", 6: "bottom"}
-
-
-def output_pix_fmt(codec: str, video: VideoInfo) -> str:
-    """The pixel format an output has: the source's own. Raises InputUnsupported if the codec does not take it."""
-    base = "gray" if video.chroma == "gray" else f"yuv{video.chroma}p"
-    wanted = base if video.bit_depth == 8 else f"{base}{video.bit_depth}le"
-    if wanted not in CODECS[codec].pix_fmts:
-        fitting = [row.name for row in CODECS.values() if wanted in row.pix_fmts]
-        raise InputUnsupported(
-            f"{codec} holds no {wanted}, and the source has {video.bit_depth} bit ({video.pix_fmt}).",
-            hint=f"Choose codec {' or '.join(fitting)}.",
-        )
-    return wanted
 
 
 class ChunkWriter:
@@ -131,16 +116,6 @@ def hdr_params(s: EncodeSettings) -> dict[str, str]:
         peak, average = struct.unpack("<2I", s.hdr.content_light_level[:8])
         params["cll" if s.codec == "h264" else "max-cll"] = f"{peak},{average}"
     return params
-
-
-def planes_of(frame: VideoFrame) -> tuple[np.ndarray, ...]:
-    """The frame's planes as arrays `[rows, columns]`, uint8 or uint16, sharing its memory."""
-    dtype = np.dtype(np.uint8 if frame.format.components[0].bits == 8 else "<u2")
-    planes = []
-    for plane in frame.planes:
-        rows = np.frombuffer(memoryview(plane), dtype=dtype).reshape(-1, plane.line_size // dtype.itemsize)
-        planes.append(rows[: plane.height, : plane.width])
-    return tuple(planes)
 
 
 def read_packets(path: Path, time_base: Fraction) -> Iterator[tuple["Packet[Any]", int]]:

@@ -10,6 +10,7 @@ import av.error
 from av.container import InputContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Stream
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
@@ -17,9 +18,12 @@ from sr_tasks.errors import InputInvalid, InputTooLarge, InputUnsupported
 from sr_tasks.media.described import codec_name, description
 from sr_tasks.media.scan import PointTally, Scan
 from sr_tasks.media.source import open_source, picture_stream, translated
-from sr_tasks.records.media import Chroma, HdrInfo, MediaInfo, StreamInfo, VideoInfo
+from sr_tasks.planes import rgb
+from sr_tasks.planes.formats import pixel_format
+from sr_tasks.planes.targets import pixel_facts
+from sr_tasks.records.colour import FULL
+from sr_tasks.records.media import HdrInfo, MediaInfo, PicturePlan, StreamInfo, VideoInfo
 
-_PIX_FMT = re.compile(r"^(?:yuvj?(420|422|444)p|(gray))(?:(10|12)le)?$")
 _CHROMA_LOCATIONS = {"left": 1, "center": 2, "topleft": 3, "top": 4, "bottomleft": 5, "bottom": 6}
 _FIELD_ORDER_INTERLACED = frozenset({2, 3, 4, 5})
 _LOST_SIDE_DATA = {
@@ -68,6 +72,11 @@ def probe(path: Path, first: FirstFrames | None = None) -> MediaInfo:
             streams=tuple(_stream_info(stream, scan) for stream in container.streams),
             chapters=len(container.chapters()),
             metadata=dict(container.metadata),
+            picture=PicturePlan(
+                pix_fmt=facts.pix_fmt,
+                size=(facts.width, facts.height),
+                is_rgb=pixel_format(facts.source_pix_fmt).is_rgb,
+            ),
         )
 
 
@@ -88,15 +97,6 @@ def glance(path: Path, *, max_pixels: int | None = None, max_duration_s: float |
                 hint="Cut it, or raise SR_MAX_DURATION_S.",
             )
         return _first_frames(container, video, path)
-
-
-def layout(pix_fmt: str) -> tuple[Chroma, int] | None:
-    """Chroma subsampling and bit depth of a planar YUV or gray format, None for any other."""
-    match = _PIX_FMT.match(pix_fmt)
-    if match is None:
-        return None
-    chroma: Chroma = "gray" if match[2] else match[1]  # type: ignore[assignment]
-    return chroma, int(match[3] or 8)
 
 
 def _first_frames(container: InputContainer, video: VideoStream, path: Path) -> FirstFrames:
@@ -150,13 +150,7 @@ def _look_at(frame: VideoFrame) -> FirstFrames:
 
 def _video_info(scan: Scan, first: FirstFrames, chroma_location: int) -> VideoInfo:
     video, frame = scan.video, first.frame
-    tick = video.time_base
-    kind = layout(frame.format.name)
-    if kind is None:
-        raise InputUnsupported(
-            f"The pixel format {frame.format.name} of {scan.path.name} would not come out unchanged.",
-            hint="Supported: planar YUV 4:2:0, 4:2:2, 4:4:4 and gray, 8, 10 or 12 bit, without alpha.",
-        )
+    tick, kind = video.time_base, pixel_format(frame.format.name)
     if tick is None:
         raise InputUnsupported(f"{scan.path.name} has no time base.", hint="Remux it to .mkv or .mp4 first.")
     tally = PointTally()
@@ -170,19 +164,21 @@ def _video_info(scan: Scan, first: FirstFrames, chroma_location: int) -> VideoIn
         codec=context.name,
         width=frame.width,
         height=frame.height,
-        pix_fmt=frame.format.name,
-        chroma=kind[0],
-        bit_depth=kind[1],
-        color_range=2 if "yuvj" in frame.format.name else int(frame.color_range or context.color_range),
+        **pixel_facts(frame.format.name),
+        color_range=FULL if kind.is_full_range else int(frame.color_range or context.color_range),
         color_primaries=int(frame.color_primaries or context.color_primaries),
         color_trc=int(frame.color_trc or context.color_trc),
-        colorspace=int(frame.colorspace if frame.colorspace is not None else context.colorspace),
+        colorspace=rgb.COLORSPACE if kind.is_rgb else _colorspace(frame, context),
         chroma_location=chroma_location,
         sample_aspect_ratio="{0.numerator}:{0.denominator}".format(video.sample_aspect_ratio or Fraction(1)),
         rotation=first.rotation,
         interlaced=first.interlaced,
         **tally.facts(tick),
     )
+
+
+def _colorspace(frame: VideoFrame, context: VideoCodecContext) -> int:
+    return int(frame.colorspace if frame.colorspace is not None else context.colorspace)
 
 
 def _refuse_cut_off(scan: Scan, facts: VideoInfo) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import av
 import av.error
+from av.codec.context import Flags
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
@@ -70,5 +71,7 @@ def picture_stream(container: InputContainer, path: Path) -> VideoStream:
                     f"The video stream of {path.name} has a codec that FFmpeg cannot decode.",
                     hint="Convert it to a common codec first.",
                 )
+            # Without it the decoder cuts off less at the left than the stream says, to have lines at round addresses.
+            stream.codec_context.flags |= Flags.unaligned
             return stream
     raise InputInvalid(f"{path.name} has no video stream.", hint="Sound alone cannot be enhanced.")

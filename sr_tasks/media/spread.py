@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import av.error
 import numpy as np
@@ -19,6 +19,7 @@ from sr_tasks.media.decoded import DecodedFrame
 from sr_tasks.media.fields import stored_pts
 from sr_tasks.media.present import presented
 from sr_tasks.media.source import open_source, picture_stream, translated
+from sr_tasks.planes.frames import planes_of
 from sr_tasks.records.media import UNTOUCHED, PicturePlan, VideoInfo
 
 FRAMES: Final = 8
@@ -84,9 +85,6 @@ def _decoded(container: InputContainer, stream: VideoStream, target: int) -> Ite
 
 
 def luma(frame: VideoFrame, bit_depth: int) -> NDArray[np.float32]:
-    """The first plane [H, W] of a planar YUV or gray frame, in 8-bit codes."""
-    plane = frame.planes[0]
-    dtype: np.dtype[np.unsignedinteger[Any]] = np.dtype(np.uint8 if bit_depth == 8 else "<u2")
-    rows = np.frombuffer(memoryview(plane), dtype=dtype).reshape(frame.height, plane.line_size // dtype.itemsize)
-    codes: NDArray[np.float32] = rows[:, : frame.width].astype(np.float32) / np.float32(1 << (bit_depth - 8))
+    """The first plane [H, W] of a frame in a working format, in 8-bit codes."""
+    codes: NDArray[np.float32] = planes_of(frame)[0].astype(np.float32) / np.float32(1 << (bit_depth - 8))
     return codes

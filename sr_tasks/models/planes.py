@@ -7,7 +7,7 @@ import onnx
 
 from sr_tasks.models.builder import GraphBuilder
 from sr_tasks.models.prepared import GraphVariant
-from sr_tasks.models.resample import RADIUS, Siting, resampling_kernel
+from sr_tasks.planes.resample import RADIUS, Siting, resampling_kernel
 
 _FLOAT = onnx.TensorProto.FLOAT
 

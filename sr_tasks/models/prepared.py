@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from sr_tasks.models.cards import ModelCard, Precision
+from sr_tasks.planes.layout import PlaneLayout, Shapes
 from sr_tasks.records.colour import matrix_of, range_of
 from sr_tasks.records.media import Chroma, VideoInfo
 
@@ -27,6 +28,15 @@ class GraphVariant:
     """AVColorRange: 1 limited, 2 full. 0 for a model of luma."""
     level: float = 0.0
     """What a model with a level is told of its source."""
+
+    @property
+    def layout(self) -> PlaneLayout:
+        """Of the planes that go in; those that come out lie in the same way."""
+        return PlaneLayout(chroma=self.chroma, bit_depth=self.bit_depth)
+
+    def output_shapes(self, width: int, height: int) -> Shapes:
+        """(rows, columns) of the planes that come out for luma of `width` x `height`."""
+        return self.layout.shapes(width * self.scale, height * self.scale)
 
     @classmethod
     def of(cls, video: VideoInfo, scale: int, card: ModelCard, level: float = 0.0) -> "GraphVariant":

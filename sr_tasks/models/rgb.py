@@ -5,9 +5,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_tasks.models.color import Coding
 from sr_tasks.models.planes import PlaneGraph
-from sr_tasks.models.resample import RADIUS, Decimation, chroma_siting, from_luma, to_luma_taps
+from sr_tasks.planes.color import Coding
+from sr_tasks.planes.resample import RADIUS, Decimation, chroma_siting, from_luma, to_luma_taps
 
 _NO_FILTER: Final = Decimation(taps=np.ones(1), before=0, after=0)
 _GRAY_MATRIX: Final = 1

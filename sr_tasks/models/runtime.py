@@ -2,19 +2,11 @@
 
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sr_tasks.models.cards import Precision
 from sr_tasks.models.prepared import BackendName, PreparedModel
+from sr_tasks.planes.layout import Plane, Planes
 
 __all__ = ["Backend", "BackendName", "Plane", "Planes", "Precision", "Session"]
-
-Plane = NDArray[np.uint8] | NDArray[np.uint16]
-"""One plane [rows, columns], uint8 for 8 bit and uint16 above; any strides."""
-
-Planes = tuple[Plane, ...]
-"""(y, u, v), or (y,) for gray."""
 
 
 class Session(Protocol):

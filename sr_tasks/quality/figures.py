@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_tasks.quality.displacement import ShiftTrack
-from sr_tasks.quality.frames import Frame, Plane
+from sr_tasks.quality.frames import Frame
 from sr_tasks.quality.mixing import MixTrack
 from sr_tasks.quality.seams import Seam, SeamTrack
 
@@ -188,7 +188,7 @@ def _bytes(plane: Any) -> Bytes:
     return np.asarray(plane, np.uint8)
 
 
-def _to_bytes(plane: Plane, bit_depth: int) -> Bytes:
+def _to_bytes(plane: NDArray[Any], bit_depth: int) -> Bytes:
     if bit_depth == 8:
         return _bytes(plane)
     return _bytes(cv2.convertScaleAbs(plane, alpha=2.0 ** (8 - bit_depth)))

@@ -5,21 +5,16 @@ from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import av
 import av.error
-import numpy as np
 from av.video.frame import VideoFrame
-from numpy.typing import NDArray
 
-from sr_tasks.errors import InputUnsupported
 from sr_tasks.media.decode import ChunkReader, whole
 from sr_tasks.media.source import open_source
+from sr_tasks.planes.frames import planes_of
+from sr_tasks.planes.layout import Plane
 from sr_tasks.records.media import Chunk, MediaInfo
-
-Plane = NDArray[Any]
-"""One plane, `[rows, columns]`, uint8 for 8 bit and uint16 (low bits used) above."""
 
 _AHEAD = 3
 """Decoded frames that wait for the comparison: enough to even out I and B frames, small at 8K."""
@@ -79,7 +74,7 @@ def decoded(path: Path, stream_index: int, threads: int, tally: DecodeTally) -> 
                     tally.corrupt_frames += frame.is_corrupt
                     yield Frame(
                         pts=frame.pts,
-                        planes=planes_of(frame),
+                        planes=planes_of(frame)[:3],
                         bit_depth=frame.format.components[0].bits,
                         is_corrupt=frame.is_corrupt,
                     )
@@ -94,30 +89,11 @@ def source_frames(path: Path, media: MediaInfo, places: Sequence[Chunk] = ()) ->
         for item in ChunkReader(path=path, chunk=chunk, picture=media.picture).frames():
             yield Frame(
                 pts=item.pts,
-                planes=planes_of(item.frame),
+                planes=planes_of(item.frame)[:3],
                 bit_depth=item.frame.format.components[0].bits,
-                is_corrupt=item.frame.is_corrupt,
+                is_corrupt=item.is_corrupt or item.frame.is_corrupt,
                 is_missing=item.is_repeat,
             )
-
-
-def planes_of(frame: VideoFrame) -> tuple[Plane, ...]:
-    """Views of a frame's planes, no copies: luma and chroma of planar YUV, luma alone of gray.
-
-    Raises InputUnsupported for packed, semi-planar and RGB formats.
-    """
-    layout = frame.format
-    planes = len(frame.planes)
-    if layout.is_rgb or planes not in (1, 3) or len(layout.components) != planes:
-        raise InputUnsupported(
-            f"The pixel format {layout.name} has no separate luma and chroma planes to compare.",
-            hint="Convert the video to planar YUV, e.g. yuv420p.",
-        )
-    depth = layout.components[0].bits
-    dtype = np.dtype(np.uint8 if depth == 8 else "<u2" if not layout.is_big_endian else ">u2")
-    return tuple(
-        np.frombuffer(memoryview(plane), dtype).reshape(plane.height, -1)[:, : plane.width] for plane in frame.planes
-    )
 
 
 def with_missing(frames: Iterator[Frame], missing_pts: frozenset[int]) -> Generator[Frame]:

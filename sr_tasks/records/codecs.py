@@ -52,7 +52,7 @@ _ROWS = (
     VideoCodec(
         name="h264",
         encoder="libx264",
-        pix_fmts=_planar(_ALL_CHROMA, (8, 10)),
+        pix_fmts=_planar(_ALL_CHROMA, (8, 10)) - {"gray10le"},  # decoders say yuv420p10 of it
         crf=17,
         max_crf=51,
         bits_per_px=0.25,
@@ -74,7 +74,9 @@ _ROWS = (
     VideoCodec(
         name="ffv1",
         encoder="ffv1",
-        pix_fmts=_planar(_ALL_CHROMA, (8, 10, 12)),
+        pix_fmts=_planar(_ALL_CHROMA, (8, 10, 12, 14, 16))
+        | _planar(("420",), (8, 10, 16), alpha=True)
+        | _planar(("422", "444"), (8, 10, 12, 16), alpha=True),
         crf=None,
         is_lossless=True,
         bits_per_px=8.0,

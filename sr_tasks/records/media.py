@@ -36,6 +36,11 @@ class PicturePlan(BaseModel):
     """Px cut off at the left, top, right and bottom of the decoded frame."""
     pix_fmt: str = ""
     """FFmpeg pixel format that decoded frames are converted to before the network. Empty: they stay as they are."""
+    size: tuple[int, int] | None = None
+    """Width and height, after the crop, that frames of other sizes are fitted into, their shape kept, between black
+    bars. None: frames keep their size. Only with a `pix_fmt`."""
+    is_rgb: bool = False
+    """Whether the source's pictures are RGB, so that `pix_fmt` holds them by the matrix of BT.709, of full range."""
 
 
 UNTOUCHED: Final = PicturePlan()
@@ -70,6 +75,11 @@ class VideoInfo(BaseModel):
     pix_fmt: str
     bit_depth: int
     chroma: Chroma
+    has_alpha: bool = False
+    source_pix_fmt: str = ""
+    """What FFmpeg decodes the stream to."""
+    pixel_notes: tuple[str, ...] = ()
+    """In sentences, what the way from `source_pix_fmt` to `pix_fmt` changes."""
     color_range: int
     color_primaries: int
     color_trc: int

@@ -14,7 +14,7 @@ from sr_tasks.models.prepared import PreparedModel
 from sr_tasks.records.encode import EncodeSettings
 from sr_tasks.steps.records import PlanRecord
 
-_ROOMS = ("inference", "media", "models", "records")
+_ROOMS = ("inference", "media", "models", "planes", "records")
 
 
 def fingerprint(

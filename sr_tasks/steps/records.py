@@ -7,7 +7,6 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.media.encode import output_pix_fmt
 from sr_tasks.models.cards import ModelCard
 from sr_tasks.models.prepared import GraphVariant, PreparedModel
 from sr_tasks.records.degradation import Degradation
@@ -112,7 +111,7 @@ def encode_settings(spec: JobSpec, source: SourceRecord, plan: PlanRecord) -> En
         threads=plan.encoder_threads,
         width=video.width * spec.scale,
         height=video.height * spec.scale,
-        pix_fmt=output_pix_fmt(spec.codec, video),
+        pix_fmt=video.pix_fmt,
         time_base=video.tick,
         average_rate=Fraction(video.average_rate),
         color_range=video.color_range,

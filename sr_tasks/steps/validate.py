@@ -17,11 +17,11 @@ from sr_tasks.errors import (
 )
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.media.encode import output_pix_fmt
 from sr_tasks.media.first_look import Findings, first_look, planned_streams
 from sr_tasks.media.streams import lost
+from sr_tasks.planes.targets import for_codec
 from sr_tasks.records.containers import TARGETS, holds
-from sr_tasks.records.media import MediaInfo, StreamPlan
+from sr_tasks.records.media import MediaInfo, StreamPlan, VideoInfo
 from sr_tasks.steps.choice import Choice, choose, kept, require_possible
 from sr_tasks.steps.manifest import SIDECARS
 from sr_tasks.steps.records import OutputRecord, SourceRecord
@@ -31,7 +31,7 @@ from sr_tasks.storage.hashing import sha256_file
 from sr_tasks.storage.transfer import SourceStat
 from sr_tasks.storage.uris import LocalFile, Location
 
-MIN_SIDE_PX = 16
+MIN_SIDE_PX = 8
 SCRATCH_FACTOR = 2.2
 """Scratch a job takes, as a multiple of its output: the chunks, the joined file, and some room."""
 
@@ -121,9 +121,11 @@ def check(spec: JobSpec, settings: Settings, fetch: Callable[[Location], Path] |
     found = first_look(
         path, bounds, max_pixels=settings.max_pixels, max_duration_s=settings.max_duration_s, fields=spec.fields
     )
-    media = found.media
+    media = for_codec(found.media, spec.codec, strict=spec.strict)
+    found = found.model_copy(update={"media": media})
     _refuse_unfit(spec, media, settings)
-    fates = planned_streams(path, bounds, media, output.suffix.lower(), spec.codec)
+    planned = planned_streams(path, bounds, media, output.suffix.lower(), spec.codec)
+    fates = [_with_pixel_notes(fate, media.video) for fate in planned]
     fates += [lost(media.video, what) for what in found.lost]
     refuse_losses(spec, fates)
     _refuse_small_disk(spec, media, settings, output)
@@ -141,6 +143,13 @@ def refuse_losses(spec: JobSpec, fates: Sequence[StreamPlan]) -> None:
             f"strict was asked for, and not everything would come out as it went in: {said}.",
             hint="Turn strict off, or choose another output (an .mkv file holds most).",
         )
+
+
+def _with_pixel_notes(fate: StreamPlan, video: VideoInfo) -> StreamPlan:
+    """The row of the picture says what becomes of its samples."""
+    if fate.fate != "enhanced" or not video.pixel_notes:
+        return fate
+    return fate.model_copy(update={"reason": "; ".join(filter(None, (fate.reason, *video.pixel_notes)))})
 
 
 def _record(looked_at: LookedAt, choice: Choice) -> SourceRecord:
@@ -217,7 +226,6 @@ def _refuse_unfit(spec: JobSpec, media: MediaInfo, settings: Settings) -> None:
             f"The video lasts {media.duration_s:.0f} s; the limit is {settings.max_duration_s:.0f} s.",
             hint="Cut it or raise SR_MAX_DURATION_S.",
         )
-    output_pix_fmt(spec.codec, video)
 
 
 def _refuse_small_disk(spec: JobSpec, media: MediaInfo, settings: Settings, output: Location) -> None:

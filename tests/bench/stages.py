@@ -5,7 +5,7 @@ import time
 
 from av.video.frame import VideoFrame
 
-from sr_tasks.media.encode import planes_of
+from sr_tasks.planes.frames import planes_of
 from tests.bench.setting import Bench, Table
 
 _KEEP = 40

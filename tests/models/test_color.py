@@ -6,7 +6,7 @@ import pytest
 from av.video.reformatter import Interpolation
 
 from sr_tasks.errors import InputUnsupported
-from sr_tasks.models.color import Coding
+from sr_tasks.planes.color import Coding
 
 LIMITED, FULL = 1, 2
 EXACT = int(Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT)

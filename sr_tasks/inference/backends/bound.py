@@ -4,7 +4,6 @@ import numpy as np
 import onnxruntime as ort
 
 from sr_tasks.errors import ChunkFailed
-from sr_tasks.inference.backends.geometry import output_plane_shapes, plane_dtype, plane_names, plane_shapes
 from sr_tasks.models.prepared import GraphVariant
 from sr_tasks.models.runtime import Planes
 from sr_tasks.models.verify import ONNXRUNTIME_ERRORS
@@ -26,13 +25,13 @@ class BoundSlot:
         """`device` is cuda or cpu: where the buffers are; `ordinal` which of several GPUs."""
         self._session = session
         self._binding = session.io_binding()
-        names, dtype = plane_names(variant), plane_dtype(variant)
+        names, dtype = variant.layout.names, variant.layout.dtype
 
         def buffers(shapes: tuple[tuple[int, int], ...]) -> list[ort.OrtValue]:
             return [ort.OrtValue.ortvalue_from_shape_and_type([1, 1, *one], dtype, device, ordinal) for one in shapes]
 
-        self._inputs = buffers(plane_shapes(variant, width, height))
-        self._outputs = buffers(output_plane_shapes(variant, width, height))
+        self._inputs = buffers(variant.layout.shapes(width, height))
+        self._outputs = buffers(variant.output_shapes(width, height))
         for name, source, result in zip(names, self._inputs, self._outputs, strict=True):
             self._binding.bind_ortvalue_input(name, source)
             self._binding.bind_ortvalue_output(f"{name}_out", result)

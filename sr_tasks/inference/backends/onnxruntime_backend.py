@@ -4,7 +4,6 @@ import numpy as np
 import onnxruntime as ort
 
 from sr_tasks.errors import ChunkFailed, ModelRejected, UsageError
-from sr_tasks.inference.backends.geometry import plane_names, plane_shapes
 from sr_tasks.inference.backends.pool import PooledSession
 from sr_tasks.inference.backends.processor import cpu_architecture, cpu_name
 from sr_tasks.models.prepared import PreparedModel
@@ -44,7 +43,7 @@ class OnnxRuntimeBackend:
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        sizes = plane_shapes(model.variant, width, height)
+        sizes = model.variant.layout.shapes(width, height)
         for prefix, (rows, columns) in zip(("", "chroma_"), sizes[:2], strict=False):
             options.add_free_dimension_override_by_name(f"{prefix}rows", rows)
             options.add_free_dimension_override_by_name(f"{prefix}columns", columns)
@@ -55,7 +54,7 @@ class _Slot:
     """The session of one stream."""
 
     def __init__(self, model: PreparedModel, session: ort.InferenceSession) -> None:
-        self._names = plane_names(model.variant)
+        self._names = model.variant.layout.names
         self._session = session
 
     def infer(self, planes: Planes, results: Planes) -> None:

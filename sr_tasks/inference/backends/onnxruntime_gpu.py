@@ -17,7 +17,6 @@ from onnx import TensorProto, helper
 from sr_tasks.errors import ModelRejected, UsageError
 from sr_tasks.inference.backends import nvidia
 from sr_tasks.inference.backends.bound import BoundSlot
-from sr_tasks.inference.backends.geometry import plane_names, plane_shapes
 from sr_tasks.inference.backends.nvidia import Gpu
 from sr_tasks.inference.backends.pool import PooledSession
 from sr_tasks.models.prepared import PreparedModel
@@ -149,7 +148,7 @@ def tensorrt_options(
 ) -> dict[str, str]:
     """Options of the TensorRT provider for frames of just this size: engines, tactics timed and, with `dump`, the
     context model go to `folder`."""
-    shapes = zip(plane_names(model.variant), plane_shapes(model.variant, width, height), strict=True)
+    shapes = zip(model.variant.layout.names, model.variant.layout.shapes(width, height), strict=True)
     profile = ",".join(f"{name}:1x1x{rows}x{columns}" for name, (rows, columns) in shapes)
     options = {
         "device_id": str(gpu.ordinal),
@@ -181,7 +180,7 @@ def _opened(
 ) -> ort.InferenceSession:
     """A session that runs on the first of `providers`. Raises UsageError where it silently would not."""
     options = ort.SessionOptions()
-    for prefix, (rows, columns) in zip(("", "chroma_"), plane_shapes(model.variant, width, height)[:2], strict=False):
+    for prefix, (rows, columns) in zip(("", "chroma_"), model.variant.layout.shapes(width, height)[:2], strict=False):
         options.add_free_dimension_override_by_name(f"{prefix}rows", rows)
         options.add_free_dimension_override_by_name(f"{prefix}columns", columns)
     session = ort.InferenceSession(str(path), options, providers=[*providers, "CPUExecutionProvider"])

@@ -7,7 +7,6 @@ import openvino as ov
 from openvino.passes import ConstantFolding, Manager
 
 from sr_tasks.errors import ChunkFailed, ModelRejected
-from sr_tasks.inference.backends.geometry import plane_names, plane_shapes
 from sr_tasks.inference.backends.pool import PooledSession
 from sr_tasks.inference.backends.processor import cpu_architecture
 from sr_tasks.models.prepared import PreparedModel
@@ -37,7 +36,7 @@ class OpenVinoBackend:
         try:
             graph = self._read(model, width, height)
             is_luma = model.variant.color_range == 0
-            if model.precision == "bf16" and is_luma and len(plane_names(model.variant)) > 1:
+            if model.precision == "bf16" and is_luma and len(model.variant.layout.names) > 1:
                 luma, chroma = _part(graph, ("y",)), _part(graph, ("u", "v"))
                 compiled = [self._compile(luma, "bf16", streams), self._compile(chroma, "fp32", streams)]
             else:
@@ -52,8 +51,8 @@ class OpenVinoBackend:
 
     def _read(self, model: PreparedModel, width: int, height: int) -> ov.Model:
         graph = self._core.read_model(model.onnx_path)
-        shapes = plane_shapes(model.variant, width, height)
-        graph.reshape({name: [1, 1, *shape] for name, shape in zip(plane_names(model.variant), shapes, strict=True)})
+        shapes = model.variant.layout.shapes(width, height)
+        graph.reshape({name: [1, 1, *shape] for name, shape in zip(model.variant.layout.names, shapes, strict=True)})
         return graph
 
     def _compile(self, graph: ov.Model, precision: Precision, streams: int) -> ov.CompiledModel:
@@ -73,7 +72,7 @@ class _Slot:
     """The infer requests of one stream with the buffers for planes that cannot be used where they lie."""
 
     def __init__(self, model: PreparedModel, width: int, height: int, compiled: Sequence[ov.CompiledModel]) -> None:
-        names = plane_names(model.variant)
+        names = model.variant.layout.names
         self._requests = [one.create_infer_request() for one in compiled]
         of_input = {port.any_name: request for request in self._requests for port in request.model_inputs}
         of_output = {port.any_name: request for request in self._requests for port in request.model_outputs}

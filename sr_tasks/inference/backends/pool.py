@@ -8,10 +8,10 @@ from typing import Protocol
 import numpy as np
 
 from sr_tasks.errors import UsageError
-from sr_tasks.inference.backends.geometry import check_planes, output_plane_shapes, plane_dtype, plane_shapes
 from sr_tasks.models.cache import note_use
 from sr_tasks.models.prepared import PreparedModel
 from sr_tasks.models.runtime import Planes
+from sr_tasks.planes.layout import check_planes
 
 
 class Slot(Protocol):
@@ -26,9 +26,9 @@ class PooledSession:
 
     def __init__(self, model: PreparedModel, width: int, height: int, slots: Sequence[Slot]) -> None:
         note_use(model)
-        self._dtype = plane_dtype(model.variant)
-        self._shapes = plane_shapes(model.variant, width, height)
-        self.output_shapes = output_plane_shapes(model.variant, width, height)
+        self._dtype = model.variant.layout.dtype
+        self._shapes = model.variant.layout.shapes(width, height)
+        self.output_shapes = model.variant.output_shapes(width, height)
         self._idle: queue.SimpleQueue[Slot] = queue.SimpleQueue()
         self._open = True
         for slot in slots:

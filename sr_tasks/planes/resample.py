@@ -101,3 +101,26 @@ def _lanczos(siting: Siting) -> NDArray[np.float64]:
     distances = np.arange(_LANCZOS_LOBES * 2) + (0.0 if siting == "co-sited" else 0.5)
     half = np.sinc(distances / 2) * np.sinc(distances / (2 * _LANCZOS_LOBES))
     return np.asarray(half / (2 * half.sum() - (half[0] if siting == "co-sited" else 0.0)))
+
+
+def doubled(plane: NDArray[np.float32], axis: int, siting: Siting) -> NDArray[np.float32]:
+    """Twice the samples along an axis, by `to_luma_taps`; the border is repeated."""
+    taps = to_luma_taps(siting).astype(np.float32)
+    lines = np.moveaxis(plane, axis, 0)
+    padded = np.pad(lines, ((RADIUS, RADIUS), (0, 0)), mode="edge")
+    result = np.empty((2 * lines.shape[0], lines.shape[1]), np.float32)
+    for phase in range(2):
+        result[phase::2] = sum(tap * padded[n : n + len(lines)] for n, tap in enumerate(taps[phase]) if tap)
+    return np.moveaxis(result, 0, axis)
+
+
+def halved(plane: NDArray[np.float32], axis: int, siting: Siting) -> NDArray[np.float32]:
+    """Half the samples along an axis, rounded up, by `from_luma`; the border is repeated."""
+    filter_ = from_luma(siting, undoes=False)
+    lines = np.moveaxis(plane, axis, 0)
+    count = -(-len(lines) // 2)
+    padded = np.pad(lines, ((filter_.before, filter_.after + 1), (0, 0)), mode="edge")
+    result = np.zeros((count, lines.shape[1]), np.float32)
+    for n, tap in enumerate(filter_.taps):
+        result += np.float32(tap) * padded[n : n + 2 * count : 2]
+    return np.moveaxis(result, 0, axis)

@@ -1,0 +1,77 @@
+"""How a frame lies in planes: names, sizes, type. Holds for every frame on its way from decoder to encoder."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from sr_tasks.errors import UsageError
+from sr_tasks.records.media import Chroma
+
+Plane = NDArray[np.uint8] | NDArray[np.uint16]
+"""One plane [rows, columns], uint8 for 8 bit and uint16 (low bits used) above; any strides."""
+
+Planes = tuple[Plane, ...]
+"""(y, u, v), or (y,) for gray; behind them alpha, where there is alpha."""
+
+Shapes = tuple[tuple[int, int], ...]
+"""(rows, columns) of each plane."""
+
+_PIX_FMT: Final = re.compile(r"^(?:yuv(j|a)?(420|422|444)p|(gray))(?:(10|12|14|16)le)?$")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlaneLayout:
+    """The planes of a frame that a network can be given and an encoder can take."""
+
+    chroma: Chroma
+    bit_depth: int
+    has_alpha: bool = False
+
+    @classmethod
+    def of(cls, pix_fmt: str) -> "PlaneLayout | None":
+        """The layout of an FFmpeg pixel format; None for a format of another kind: see `formats`."""
+        match = _PIX_FMT.match(pix_fmt)
+        if match is None:
+            return None
+        chroma: Chroma = "gray" if match[3] else match[2]  # type: ignore[assignment]
+        return cls(chroma=chroma, bit_depth=int(match[4] or 8), has_alpha=match[1] == "a")
+
+    @property
+    def pix_fmt(self) -> str:
+        """FFmpeg's name of the pixel format."""
+        base = "gray" if self.chroma == "gray" else f"yuv{'a' if self.has_alpha else ''}{self.chroma}p"
+        return base if self.bit_depth == 8 else f"{base}{self.bit_depth}le"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the planes that a network is given: alpha is not among them."""
+        return ("y",) if self.chroma == "gray" else ("y", "u", "v")
+
+    @property
+    def dtype(self) -> np.dtype[np.uint8] | np.dtype[np.uint16]:
+        return np.dtype(np.uint8) if self.bit_depth == 8 else np.dtype(np.uint16)
+
+    @property
+    def subsampling(self) -> tuple[int, int]:
+        """Luma rows and luma columns of one chroma sample."""
+        return (2 if self.chroma == "420" else 1), (2 if self.chroma in ("420", "422") else 1)
+
+    def shapes(self, width: int, height: int) -> Shapes:
+        """(rows, columns) of each plane that a network is given: halved axes of chroma round up."""
+        down, across = self.subsampling
+        chroma = (-(-height // down), -(-width // across))
+        return ((height, width), chroma, chroma)[: len(self.names)]
+
+
+def check_planes(what: str, planes: Planes, shapes: Shapes, dtype: DTypeLike) -> None:
+    """Raises UsageError unless the planes are just these."""
+    found = tuple(plane.shape for plane in planes)
+    types = {str(plane.dtype) for plane in planes}
+    if found != shapes or types != {str(dtype)}:
+        raise UsageError(
+            f"The {what} planes are {found} of {', '.join(sorted(types))}, not {shapes} of {dtype}.",
+            hint="Open a session for frames of this size and kind.",
+        )

@@ -1,0 +1,31 @@
+"""R'G'B' to Y'CbCr 4:4:4 of full range, by the matrix of BT.709: exact up to the rounding of the target's codes."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sr_tasks.planes.color import Coding
+from sr_tasks.planes.layout import Plane
+from sr_tasks.records.colour import BT709, FULL
+
+COLORSPACE: Final = BT709
+COLOR_RANGE: Final = FULL
+
+
+def to_ycbcr(red: Plane, green: Plane, blue: Plane, bits: int, new_bits: int) -> tuple[NDArray[np.float32], ...]:
+    """Y', Cb and Cr in codes of `new_bits`, not yet rounded, of colours in codes of `bits`.
+
+    With two more bits than the colours have, the rounded codes give every colour back.
+    """
+    coding = Coding.of(COLORSPACE, COLOR_RANGE, new_bits)
+    scale = np.float32(1.0 / (2**bits - 1))
+    r, g, b = (plane.astype(np.float32) * scale for plane in (red, green, blue))
+    luma = np.float32(coding.red) * r + np.float32(coding.green) * g + np.float32(coding.blue) * b
+    to_blue, to_red = coding.to_chroma
+    middle = np.float32(coding.chroma_mid)
+    return (
+        luma * np.float32(coding.luma_span),
+        (b - luma) * np.float32(to_blue) + middle,
+        (r - luma) * np.float32(to_red) + middle,
+    )

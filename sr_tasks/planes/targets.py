@@ -1,0 +1,150 @@
+"""Which working format a pixel format is brought to: the nearest that the codec holds and that loses nothing visible.
+
+Told in order of weight: alpha is kept, then chroma, then depth. The table of chroma says what comes next where a codec
+lacks the best. Depth is the smallest that holds every code, else the largest there is, rounded. RGB becomes Y'CbCr of
+full range by the matrix of BT.709, with two more bits than it had, from which every code of R, G and B comes back.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, Final
+
+from sr_tasks.errors import InputUnsupported
+from sr_tasks.planes.formats import PixelFormat, Sampling, pixel_format
+from sr_tasks.planes.layout import PlaneLayout
+from sr_tasks.records.codecs import CODECS
+from sr_tasks.records.media import Chroma, MediaInfo
+
+_CHROMA: Final[dict[Sampling, tuple[Chroma, ...]]] = {
+    "410": ("420", "422", "444"),
+    "411": ("422", "444", "420"),
+    "420": ("420", "422", "444"),
+    "422": ("422", "444", "420"),
+    "440": ("444", "420"),
+    "444": ("444", "422", "420"),
+    "gray": ("gray", "420", "422", "444"),
+}
+"""Sampling of a source -> samplings of the working format, the best first."""
+
+_CHROMAS: Final[tuple[Chroma, ...]] = ("420", "422", "444", "gray")
+_DEPTHS: Final = (8, 10, 12, 14, 16)
+_RGB_BITS: Final = 2
+
+EVERY: Final = frozenset(
+    PlaneLayout(chroma=chroma, bit_depth=depth, has_alpha=alpha)
+    for chroma, depth, alpha in product(_CHROMAS, _DEPTHS, (False, True))
+    if not (alpha and (chroma == "gray" or depth == 14))
+)
+"""All working formats, for files that nothing is encoded from."""
+
+
+def pixel_facts(name: str, codec: str | None = None) -> dict[str, Any]:
+    """The fields of a VideoInfo that say how the frames of an FFmpeg pixel format are seen by the network, in a job
+    that encodes with `codec`. Raises what `working_format` raises."""
+    working = working_format(name, codec)
+    layout = working.layout
+    return {
+        "source_pix_fmt": name,
+        "pix_fmt": layout.pix_fmt,
+        "chroma": layout.chroma,
+        "bit_depth": layout.bit_depth,
+        "has_alpha": layout.has_alpha,
+        "pixel_notes": working.notes,
+    }
+
+
+def for_codec(media: MediaInfo, codec: str, *, strict: bool = False) -> MediaInfo:
+    """What `media` is to a job that encodes with `codec`: its pictures in a format that the codec holds.
+
+    Raises InputUnsupported if there is none, and, where the job is `strict`, if alpha or depth would be lost.
+    """
+    name = media.video.source_pix_fmt
+    working = working_format(name, codec)
+    if strict and working.loses:
+        fitting = [row for row in CODECS if not working_format(name, row).loses]
+        raise InputUnsupported(
+            f"The source is {name}; with {codec} {' and '.join(working.loses)}, and the job is strict.",
+            hint=f"Choose codec {' or '.join(fitting)}, or leave strict off." if fitting else "Leave strict off.",
+        )
+    video = media.video.model_copy(update=pixel_facts(name, codec))
+    return media.model_copy(
+        update={"video": video, "picture": media.picture.model_copy(update={"pix_fmt": video.pix_fmt})}
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkingFormat:
+    """What a pixel format becomes before the network, and what that costs it."""
+
+    layout: PlaneLayout
+    changes: tuple[str, ...] = ()
+    """In half sentences, what changes and loses nothing."""
+    loses: tuple[str, ...] = ()
+    """In half sentences, what is lost."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Both; empty where every sample stays as it is."""
+        return self.changes + self.loses
+
+
+def working_format(name: str, codec: str | None = None) -> WorkingFormat:
+    """The working format of an FFmpeg pixel format, for a job that encodes with `codec`.
+
+    Raises InputUnsupported for formats that cannot be brought to one, or that the codec holds nothing like.
+    """
+    source = pixel_format(name)
+    layouts = _layouts(codec)
+    fitting = [layout for layout in layouts if layout.chroma in _CHROMA[source.sampling]]
+    if not fitting:
+        raise InputUnsupported(
+            f"{codec} holds no pixel format near the source's {name}.", hint="Choose another codec, e.g. ffv1."
+        )
+    layout = min(fitting, key=lambda one: _cost(source, one))
+    return WorkingFormat(
+        layout=layout, changes=tuple(_changes(name, source, layout)), loses=tuple(_losses(source, layout, codec))
+    )
+
+
+def _layouts(codec: str | None) -> Iterable[PlaneLayout]:
+    if codec is None:
+        return EVERY
+    return [layout for layout in map(PlaneLayout.of, sorted(CODECS[codec].pix_fmts)) if layout is not None]
+
+
+def _wanted_bits(source: PixelFormat) -> int:
+    return min(16, source.bit_depth + (_RGB_BITS if source.is_rgb else 0))
+
+
+def _cost(source: PixelFormat, layout: PlaneLayout) -> tuple[int, int, int, int]:
+    """The smaller, the nearer."""
+    wanted = _wanted_bits(source)
+    chroma = _CHROMA[source.sampling].index(layout.chroma)
+    if source.sampling == "gray" and layout.has_alpha:
+        chroma -= 1  # gray with alpha lies in no planes of its own: chroma without colour goes with it
+    short = max(0, wanted - layout.bit_depth)
+    return int(source.has_alpha != layout.has_alpha), chroma, short, layout.bit_depth
+
+
+def _changes(name: str, source: PixelFormat, layout: PlaneLayout) -> Iterable[str]:
+    if source.is_rgb:
+        yield f"RGB ({name}) becomes {layout.pix_fmt} of full range by the matrix of BT.709"
+    elif source.sampling == "gray" and layout.chroma != "gray":
+        yield f"gray is held as {layout.pix_fmt} without colour"
+    elif source.sampling != layout.chroma:
+        yield f"chroma is resampled from {_spoken(source.sampling)} to {_spoken(layout.chroma)}"
+    if not source.is_rgb and source.bit_depth < layout.bit_depth:
+        yield f"{source.bit_depth} bits are held in {layout.bit_depth}"
+
+
+def _losses(source: PixelFormat, layout: PlaneLayout, codec: str | None) -> Iterable[str]:
+    holder = codec or "the working format"
+    if source.bit_depth > layout.bit_depth:
+        yield f"{source.bit_depth} bits are rounded to {layout.bit_depth}, as {holder} holds no more"
+    if source.has_alpha and not layout.has_alpha:
+        yield f"alpha is flattened onto black, as {holder} holds none"
+
+
+def _spoken(sampling: Sampling) -> str:
+    return ":".join(sampling)
