@@ -12,16 +12,16 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn
 
 from loguru import logger
 
-from sr_tasks.commands import models, purge
+from sr_tasks.commands import models, probe, purge
 from sr_tasks.commands.arguments import Parser, common
 from sr_tasks.config import Settings
 from sr_tasks.errors import JobCancelled, SrError
-from sr_tasks.jobs.spec import Content, JobSpec, ReviewWish, job_spec
-from sr_tasks.records.codecs import Codec, Preset
+from sr_tasks.jobs.options import add_options, given
+from sr_tasks.jobs.spec import JobSpec, job_spec
 from sr_tasks.telemetry import logs, terminal
 from sr_tasks.telemetry.redaction import redacted
 
@@ -36,7 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parser().parse_args(arguments)
         settings = _settings(args)
         logs.configure(settings)
-        signal.signal(signal.SIGTERM, _cancelled)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
+                signal.signal(number, _cancelled)
         result = args.command(args, settings)
     except SrError as exc:
         return _failed(exc, as_json)
@@ -46,8 +48,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as exc:
         logger.opt(exception=exc).debug("unexpected failure")
         return _failed(SrError(f"{type(exc).__name__}: {exc}.", hint=INTERNAL_HINT), as_json)
-    print(json.dumps(result) if as_json else args.describe(result))
-    return int(result.get("exit_code", 0))
+    return _printed(json.dumps(result) if as_json else args.describe(result), int(result.get("exit_code", 0)))
+
+
+def _printed(text: str, exit_code: int) -> int:
+    """Print the result. Whoever reads it may have enough of it before its end, as `head` has: that is no failure."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # Python would try to write the rest at its end, and complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return exit_code
 
 
 def job_id_of(spec: JobSpec) -> str:
@@ -71,19 +82,7 @@ def _enhance(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
 
 def spec_from(args: argparse.Namespace) -> JobSpec:
     """Raises UsageError naming the field that is wrong."""
-    return job_spec({name: value for name in JobSpec.model_fields if (value := getattr(args, name, None)) is not None})
-
-
-def _probe(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
-    from sr_tasks.media.probe import glance, probe
-    from sr_tasks.storage import transfer, uris
-
-    location = uris.parse(args.source, settings)
-    transfer.stat(location, settings)
-    path = transfer.fetch(location, settings.workdir / "fetched", settings)
-    glance(path, max_pixels=settings.max_pixels)
-    facts: dict[str, Any] = probe(path).model_dump(mode="json")
-    return facts
+    return job_spec(given(args))
 
 
 def _verify(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
@@ -110,23 +109,10 @@ def _parser() -> argparse.ArgumentParser:
     enhance = commands.add_parser("enhance", help="enlarge a video and deliver it if its quality is proved")
     enhance.add_argument("source", metavar="INPUT", help="a path, file:///... or s3://bucket/key")
     enhance.add_argument("output", metavar="OUTPUT", nargs="?", help="default: beside the input, with _x2")
-    enhance.add_argument("--scale", type=int, choices=(1, 2, 4))
-    enhance.add_argument("--model", metavar="NAME", help="default: auto, as the routes say for this source")
-    enhance.add_argument("--restore", type=float, metavar="LEVEL", help="remove this much; default: as measured")
-    enhance.add_argument("--content", choices=get_args(Content), help="what the pictures are, for the routes")
-    enhance.add_argument("--tenant", metavar="NAME", help="for whom the job is, for the routes")
-    enhance.add_argument("--codec", choices=get_args(Codec))
-    enhance.add_argument("--crf", type=int, metavar="N", help="lower is better and larger")
-    enhance.add_argument("--preset", choices=get_args(Preset), metavar="P")
-    enhance.add_argument("--overwrite", action="store_true", help="replace an existing output")
-    enhance.add_argument("--review", choices=get_args(ReviewWish), help="never: deliver what is doubtful too")
-    enhance.add_argument("--no-gate", dest="gate", action="store_false", help="deliver whatever the quality")
+    add_options(enhance)
     common(enhance, _enhance, _describe_enhanced)
 
-    probe = commands.add_parser("probe", help="say what a file is")
-    probe.add_argument("source", metavar="INPUT")
-    common(probe, _probe, lambda result: json.dumps(result, indent=2))
-
+    probe.add_to(commands)
     verify = commands.add_parser("verify", help="prove integrity and quality of an output against its source")
     verify.add_argument("source", metavar="SOURCE")
     verify.add_argument("output", metavar="OUTPUT")

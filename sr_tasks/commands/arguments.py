@@ -1,7 +1,7 @@
 """What every verb of the command line shares: how a wrong argument is refused, and the options all of them take."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from sr_tasks.config import Settings
@@ -25,7 +25,7 @@ def common(parser: argparse.ArgumentParser, command: Command, describe: Describe
     parser.set_defaults(command=command, describe=describe)
 
 
-def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """Columns as wide as their widest cell, two spaces between them."""
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in [header, *rows]]

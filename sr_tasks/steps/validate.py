@@ -51,7 +51,7 @@ def run(spec: JobSpec, job_id: str, settings: Settings) -> dict[str, Any]:
         folder.forget("error", "manifest", "delivery", "review")
     else:
         folder.clear()
-    record = _rehearsed(spec, _record(looked_at, choice), folder, settings)
+    record = _rehearsed(spec, record_of(looked_at, choice), folder, settings)
     folder.store_json("job", {"id": job_id})
     folder.store("spec", spec)
     folder.store("source", record)
@@ -117,6 +117,13 @@ def check(spec: JobSpec, settings: Settings, fetch: Callable[[Location], Path] |
         return None
     else:
         path = fetch(source)
+    found, fates = looked(spec, path, output.suffix.lower(), settings)
+    _refuse_small_disk(spec, found.media, settings, output)
+    return LookedAt(source=source, output=output, path=path, stat=stat, found=found, fates=fates)
+
+
+def looked(spec: JobSpec, path: Path, suffix: str, settings: Settings) -> tuple[Findings, tuple[StreamPlan, ...]]:
+    """What a source is, and what becomes of its streams in an output of that suffix. Raises InputRefused errors."""
     bounds = first_bounds(path, settings)
     found = first_look(
         path, bounds, max_pixels=settings.max_pixels, max_duration_s=settings.max_duration_s, fields=spec.fields
@@ -124,12 +131,11 @@ def check(spec: JobSpec, settings: Settings, fetch: Callable[[Location], Path] |
     media = for_codec(found.media, spec.codec, strict=spec.strict)
     found = found.model_copy(update={"media": media})
     _refuse_unfit(spec, media, settings)
-    planned = planned_streams(path, bounds, media, output.suffix.lower(), spec.codec)
+    planned = planned_streams(path, bounds, media, suffix, spec.codec)
     fates = [_with_pixel_notes(fate, media.video) for fate in planned]
     fates += [lost(media.video, what) for what in found.lost]
     refuse_losses(spec, fates)
-    _refuse_small_disk(spec, media, settings, output)
-    return LookedAt(source=source, output=output, path=path, stat=stat, found=found, fates=tuple(fates))
+    return found, tuple(fates)
 
 
 def refuse_losses(spec: JobSpec, fates: Sequence[StreamPlan]) -> None:
@@ -152,7 +158,8 @@ def _with_pixel_notes(fate: StreamPlan, video: VideoInfo) -> StreamPlan:
     return fate.model_copy(update={"reason": "; ".join(filter(None, (fate.reason, *video.pixel_notes)))})
 
 
-def _record(looked_at: LookedAt, choice: Choice) -> SourceRecord:
+def record_of(looked_at: LookedAt, choice: Choice) -> SourceRecord:
+    """What `validate` leaves, without a rehearsal."""
     found, output = looked_at.found, looked_at.output
     return SourceRecord(
         uri=looked_at.source.uri,

@@ -10,6 +10,7 @@ from types import FrameType
 from sr_airflow.embedded.home import USER, HomeSettings, read_password
 from sr_tasks.config import Settings
 from sr_tasks.errors import SrError
+from sr_tasks.jobs.options import add_options, given
 
 
 class Interrupted(BaseException):
@@ -73,20 +74,7 @@ def _status(_options: argparse.Namespace) -> int:
 def _enhance(options: argparse.Namespace) -> int:
     from sr_airflow.embedded import enhance
 
-    values = {
-        "source": options.source,
-        "output": options.output,
-        "overwrite": options.overwrite,
-        "scale": options.scale,
-        "model": options.model,
-        "codec": options.codec,
-        "crf": options.crf,
-        "preset": options.preset,
-        "gate": not options.no_gate,
-        "review": options.review,
-    }
-    given = {name: value for name, value in values.items() if value not in (None, "")}
-    return enhance.run(given, HomeSettings.from_env(os.environ), Settings.from_env(), _say)
+    return enhance.run(given(options), HomeSettings.from_env(os.environ), Settings.from_env(), _say)
 
 
 _COMMANDS = {"up": _up, "down": _down, "status": _status, "enhance": _enhance}
@@ -101,24 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     job = commands.add_parser("enhance", help="enlarge one video through Airflow, started for it if need be")
     job.add_argument("source", nargs="?", help="video to enlarge (path or s3://...); a sample is made if left out")
     job.add_argument("output", nargs="?", help="where to put the result (default: beside the source)")
-    job.add_argument("--scale", type=_int, help="2 or 4")
-    job.add_argument("--model")
-    job.add_argument("--codec", help="h264, hevc or ffv1")
-    job.add_argument("--crf", type=_int)
-    job.add_argument("--preset")
-    job.add_argument("--overwrite", action="store_true", help="replace an existing output")
-    job.add_argument("--review", help="a person decides: auto (what is doubtful), always or never")
-    job.add_argument("--no-gate", action="store_true", help="deliver even if the quality is doubtful")
+    add_options(job)
     return parser
-
-
-def _int(text: str) -> int | None:
-    if not text:
-        return None
-    try:
-        return int(text)
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from exc
 
 
 def _say(text: str) -> None:

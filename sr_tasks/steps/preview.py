@@ -1,0 +1,65 @@
+"""`probe --plan`: what a job would do with a source, rehearsed, without doing it."""
+
+import secrets
+import shutil
+from typing import Any
+
+from sr_tasks.config import Settings
+from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.steps import validate
+from sr_tasks.steps.choice import Choice
+from sr_tasks.steps.records import SourceRecord
+from sr_tasks.steps.rehearsal import rehearse
+from sr_tasks.storage import transfer
+
+_ANY_MODEL = Choice(model="", reason="", level=0.0, degradation=None)
+
+
+def preview(spec: JobSpec, settings: Settings) -> dict[str, Any]:
+    """The plan of picture, repairs and streams. Raises the InputRefused errors that a job would raise for its source;
+    looks at neither the target nor the model."""
+    source, output = validate.locations(spec, settings)
+    stat = transfer.stat(source, settings)
+    path = transfer.fetch(source, settings.workdir / "fetched", settings)
+    found, fates = validate.looked(spec, path, output.suffix.lower(), settings)
+    looked_at = validate.LookedAt(source=source, output=output, path=path, stat=stat, found=found, fates=fates)
+    record = validate.record_of(looked_at, _ANY_MODEL)
+    scratch = settings.workdir / "rehearsed" / f"preview-{secrets.token_hex(4)}"
+    try:
+        rehearsal = rehearse(spec, record, scratch, settings)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    validate.refuse_losses(spec, rehearsal.fates)
+    return {
+        "source": source.uri,
+        "output": output.uri,
+        "picture": _picture(spec, record),
+        "repairs": [repair.model_dump(mode="json") for repair in found.media.repairs],
+        "streams": [row.model_dump(mode="json") for row in rehearsal.fates],
+        "rehearsal": rehearsal.model_dump(mode="json", exclude={"fates"}),
+    }
+
+
+def _picture(spec: JobSpec, record: SourceRecord) -> dict[str, Any]:
+    video, plan = record.media.video, record.media.picture
+    left, top, right, bottom = plan.crop
+    return {
+        "source": f"{video.codec} {video.source_pix_fmt or video.pix_fmt}, {video.frames} frames at about "
+        f"{float(video.frames / max(video.duration_s, 1e-6)):.3f} a second",
+        "times": _times(record),
+        "deinterlacing": plan.deinterlace + (f", {plan.field_order}" if plan.field_order else ""),
+        "crop": f"{left} left, {top} top, {right} right, {bottom} bottom" if any(plan.crop) else "none",
+        "planes": f"{video.pix_fmt} {video.width}x{video.height}",
+        "target": f"{spec.codec} {video.pix_fmt} {video.width * spec.scale}x{video.height * spec.scale} in "
+        f"{record.suffix}",
+        "notes": list(video.pixel_notes),
+    }
+
+
+def _times(record: SourceRecord) -> str:
+    plan = record.media.picture
+    if plan.frame_rate:
+        return f"none in the source; {plan.frame_rate} frames a second"
+    return (
+        "as the packets say" if plan.timeline == "packets" else "as the frames say, repaired where they do not ascend"
+    )
