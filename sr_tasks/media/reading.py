@@ -130,7 +130,6 @@ def _listed(path: Path, picture: PicturePlan, scan: Scan, options: ReadOptions, 
             container=container, video=video, path=path, times=source, step=step, clock=scan.clock.parts()
         )
         tally = PointTally()
-        table.parent.mkdir(parents=True, exist_ok=True)
         with replacing(table) as partial, partial.open("wb") as target:
             for row in timeline.write(target, listing.rows()):
                 tally.add(FramePoint(pts=row.pts, duration=step, is_keyframe=bool(row.flags & timeline.KEYFRAME)))

@@ -7,6 +7,7 @@ import secrets
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
@@ -96,7 +97,11 @@ def temporary_table() -> Iterator[Path]:
 
 
 def points(rows: Iterable[Row]) -> Iterator[FramePoint]:
-    """The rows as frames to plan chunks from."""
-    return (
-        FramePoint(pts=row.pts, duration=0, is_keyframe=row.flags & (KEYFRAME | DAMAGED) == KEYFRAME) for row in rows
-    )
+    """The rows as frames to plan chunks from, each as long as until the next; the last as long as the one before."""
+    step = 1
+    for row, following in pairwise(chain(rows, [None])):
+        if row is None:
+            return
+        step = following.pts - row.pts if following is not None else step
+        is_entry = row.flags & (KEYFRAME | DAMAGED) == KEYFRAME
+        yield FramePoint(pts=row.pts, duration=step, is_keyframe=is_entry)
