@@ -117,7 +117,8 @@ class JobSpec(BaseModel):
     codec: Codec = Field(
         default="h264",
         title="Video codec",
-        description="h264 plays everywhere, hevc is smaller, ffv1 is lossless (in .mkv).",
+        description="h264 plays everywhere, hevc and av1 are smaller, vp9 is for .webm, prores is for editing (in "
+        ".mov or .mkv), ffv1 is lossless (in .mkv).",
         json_schema_extra={"section": "Encoding"},
     )
     crf: int | None = Field(

@@ -16,15 +16,14 @@ from av.video.stream import VideoStream
 
 from sr_tasks.errors import IntegrityBroken
 from sr_tasks.media import languages, tags
-from sr_tasks.media.clock import packets_on_one_clock
 from sr_tasks.media.convert import Converter, Copy, converter, copied
-from sr_tasks.media.encode import encode_error, read_packets
+from sr_tasks.media.encode import encode_error, open_chunk, read_packets
 from sr_tasks.media.scan import PtsHash
 from sr_tasks.media.source import open_source, translated
 from sr_tasks.media.streams import is_cover
 from sr_tasks.media.trial import timed
 from sr_tasks.records.containers import CHAPTER_TRACKS, MUXER_OPTIONS, TARGETS
-from sr_tasks.records.media import ClockPart, StreamPlan, VideoInfo
+from sr_tasks.records.media import StreamPlan, VideoInfo
 
 _COVER_TYPES = {"mjpeg": ("jpg", "image/jpeg")} | {
     name: (name, f"image/{name}") for name in ("png", "bmp", "gif", "webp")
@@ -44,10 +43,8 @@ class ChunkFile:
 def assemble(
     source_path: Path, output_path: Path, suffix: str, video: VideoInfo, chunks: Iterable[ChunkFile],
     fates: list[StreamPlan], display_matrix: tuple[int, ...] | None,
-    clock: tuple[ClockPart, ...] = (),
 ) -> str:  # fmt: skip
     """Write the joined picture and every kept stream to `output_path`; returns sha256 over the joined time stamps.
-    `clock` says where the source's times jump.
 
     Packets are merged in the order of their decoding times, so memory does not grow with the length. Raises
     IntegrityBroken if the joined time stamps are not exactly the source's.
@@ -57,13 +54,13 @@ def assemble(
     muxer = TARGETS[suffix]
     options = MUXER_OPTIONS.get(muxer, {}) | ({"movflags": "+faststart"} if muxer in ("mp4", "mov") else {})
     with open_source(source_path) as source, _Output(output_path, muxer, options) as output:
-        with av.open(str(chunk_files[0].path), format="nut") as first:
+        with open_chunk(chunk_files[0].path) as first:
             streams = _add_streams(source, output, first.streams.video[0], fates, source_path)
         target = streams.pop(video.index).stream
         _describe_picture(target, video, output, display_matrix)
         _carry_tags(source, output, target, video.index)
         picture = _picture_packets(chunk_files, video, target, digest)
-        others = _other_packets(source, source_path, streams, video.index, clock)
+        others = _other_packets(source, source_path, streams)
         for packet in _merged(picture, others):
             output.mux_one(packet)
     if digest.hexdigest() != video.pts_sha256:
@@ -107,7 +104,9 @@ def _add_streams(
     for fate in sorted(numbered, key=lambda fate: fate.output_index or 0):
         original = source.streams[fate.source_index or 0]
         if fate.fate == "enhanced":
-            made: Converter = Copy(output.add_stream_from_template(picture), picture, is_strict=False)
+            made: Converter = Copy(output.add_stream_from_template(picture, opaque=True), picture, is_strict=False)
+            if picture.codec_context.name == "prores":  # the tag alone says which ProRes it is
+                made.stream.codec_context.codec_tag = picture.codec_context.codec_tag
         elif fate.target:
             made = converter(original, output, fate.target)
         elif fate.fate != "kept":
@@ -210,15 +209,15 @@ def reorder_depth(path: Path, time_base: Fraction) -> int:
     return max((place - rank[pts] for place, pts in enumerate(order)), default=0)
 
 
-def _other_packets(
-    source: InputContainer, path: Path, streams: dict[int, Converter], picture_index: int, clock: tuple[ClockPart, ...]
-) -> Iterator["Packet[Any]"]:
+def _other_packets(source: InputContainer, path: Path, streams: dict[int, Converter]) -> Iterator["Packet[Any]"]:
     """Of every stream but the picture, as the output has them."""
     wanted = [stream for stream in source.streams if stream.index in streams and stream.type != "attachment"]
     if not wanted:
         return
     with translated(path):
-        for packet in packets_on_one_clock(source, wanted, clock, picture_index):
+        for packet in source.demux(*wanted):
+            if packet.size == 0:
+                continue
             yield from streams[packet.stream_index].feed(timed(packet))
     for made in streams.values():
         yield from made.flush()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
-Codec = Literal["h264", "hevc", "ffv1"]
+Codec = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 
 _SLOW_PRESETS: Final = frozenset({"slow", "slower", "veryslow"})
@@ -33,6 +33,8 @@ class VideoCodec:
     """The same with slower presets."""
     muxers: frozenset[str]
     """FFmpeg muxers, of those that outputs may have, whose files hold the codec."""
+    chunk_muxer: str = "nut"
+    """FFmpeg muxer of chunk files: one that holds the codec and keeps any time base exactly."""
     suffix: str = ".mkv"
     """Of the output where the source's own container does not hold the codec."""
 
@@ -70,6 +72,41 @@ _ROWS = (
         encode_s=0.3,
         slow_encode_s=3.1,
         muxers=frozenset({"mp4", "mov", "matroska"}),
+    ),
+    VideoCodec(
+        name="av1",
+        encoder="libsvtav1",
+        pix_fmts=_planar(("420",), (8, 10)),
+        crf=20,
+        max_crf=63,
+        bits_per_px=0.2,
+        encode_s=0.06,
+        slow_encode_s=0.25,
+        muxers=frozenset({"mp4", "matroska", "webm"}),
+    ),
+    VideoCodec(
+        name="vp9",
+        encoder="libvpx-vp9",
+        pix_fmts=_planar(("420", "422", "444"), (8,)),
+        crf=16,
+        max_crf=63,
+        bits_per_px=0.3,
+        encode_s=0.3,
+        slow_encode_s=0.7,
+        muxers=frozenset({"mp4", "matroska", "webm"}),
+        suffix=".webm",
+    ),
+    VideoCodec(
+        name="prores",
+        encoder="prores_ks",
+        pix_fmts=_planar(("422", "444"), (10,)) | _planar(("444",), (10,), alpha=True),
+        crf=None,
+        bits_per_px=8.0,
+        encode_s=0.4,
+        slow_encode_s=0.4,
+        muxers=frozenset({"mov", "matroska"}),
+        chunk_muxer="mov",
+        suffix=".mov",
     ),
     VideoCodec(
         name="ffv1",

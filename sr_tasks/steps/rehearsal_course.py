@@ -140,7 +140,7 @@ class _Course:
                 report = upscale_chunk(
                     ChunkReader(path=self._path, chunk=chunk, picture=self.source.media.picture),
                     Resampler(),
-                    ChunkWriter(file, self.encode, chunk.start_pts),
+                    ChunkWriter(file, self.encode, chunk.start_pts, chunk.frames),
                     streams=1,
                     on_frame=lambda done: None,
                 )
@@ -206,7 +206,7 @@ class _Course:
         try:
             assemble(
                 self._path, output, self.source.suffix, made.place.video, made.files, list(fates),
-                self.source.display_matrix, self.source.media.picture.clock,
+                self.source.display_matrix,
             )  # fmt: skip
             return self._differences(made, output, tuple(fates))
         except (MemoryError, OutOfMemory, DiskFull):

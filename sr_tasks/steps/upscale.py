@@ -108,7 +108,7 @@ def _compute(
             report = upscale_chunk(
                 ChunkReader(path=path, chunk=chunk, picture=source.media.picture),
                 session,
-                ChunkWriter(partial, encode, chunk.start_pts),
+                ChunkWriter(partial, encode, chunk.start_pts, chunk.frames),
                 streams=plan.streams,
                 in_flight=frames_in_flight(variant, video.width, video.height, room),
                 on_frame=frame_done,

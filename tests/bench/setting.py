@@ -84,7 +84,7 @@ class Bench:
 
     def writer(self, name: str, *, threads: int | None = None) -> ChunkWriter:
         encode = self.encode if threads is None else dataclasses.replace(self.encode, threads=threads)
-        return ChunkWriter(self.scratch / name, encode, self.chunk.start_pts)
+        return ChunkWriter(self.scratch / name, encode, self.chunk.start_pts, self.chunk.frames)
 
     def session(self, streams: int) -> Session:
         width, height = self.encode.width // 2, self.encode.height // 2

@@ -1,6 +1,9 @@
 """The table of codecs: its encoders are there, take what it says, and fit the containers it says."""
 
 import io
+import subprocess
+from fractions import Fraction
+from pathlib import Path
 from typing import get_args
 
 import av
@@ -8,8 +11,16 @@ import pytest
 
 from sr_tasks.errors import UsageError
 from sr_tasks.jobs.spec import job_spec
+from sr_tasks.media.assemble import ChunkFile, assemble, reorder_depth
+from sr_tasks.media.encode import ChunkWriter, prove_chunk
+from sr_tasks.media.probe import probe
+from sr_tasks.media.scan import PtsHash
+from sr_tasks.media.streams import plan_streams
 from sr_tasks.records.codecs import CODECS, Codec, VideoCodec
 from sr_tasks.records.containers import TARGETS, holds
+from sr_tasks.records.encode import EncodeSettings
+from sr_tasks.records.media import HdrInfo, VideoInfo
+from tests.clips import Clip, make, pts_of
 
 ROWS = [pytest.param(row, id=row.name) for row in CODECS.values()]
 
@@ -40,3 +51,79 @@ def test_a_crf_past_the_codecs_scale_is_refused(row: VideoCodec) -> None:
     assert job_spec({"codec": row.name, "crf": row.max_crf}).effective_crf == row.max_crf
     with pytest.raises(UsageError, match=f"crf={row.max_crf + 1}"):
         job_spec({"codec": row.name, "crf": row.max_crf + 1})
+
+
+SIZE = (96, 80)
+LENGTHS = (7, 1, 12, 2)
+"""Frames of the chunks that are joined: many, one alone, more than encoders look ahead, and two."""
+
+
+def settings_of(row: VideoCodec, video: VideoInfo, pix_fmt: str) -> EncodeSettings:
+    return EncodeSettings(
+        codec=row.name, crf=row.crf or 0, preset="veryfast", threads=2, width=SIZE[0], height=SIZE[1], pix_fmt=pix_fmt,
+        time_base=video.tick, average_rate=Fraction(video.average_rate), color_range=1, color_primaries=1, color_trc=1,
+        colorspace=1, chroma_location=1, sample_aspect_ratio=Fraction(1), hdr=HdrInfo(),
+    )  # fmt: skip
+
+
+def write_chunks(folder: Path, row: VideoCodec, source: Path, video: VideoInfo, pix_fmt: str) -> list[ChunkFile]:
+    """The source's pictures, encoded in chunks of LENGTHS."""
+    with av.open(str(source)) as container:
+        frames = [frame.reformat(format=pix_fmt) for frame in container.decode(video=0)]
+    files = []
+    for length in LENGTHS:
+        taken, frames = frames[:length], frames[length:]
+        start = taken[0].pts
+        path = folder / f"{len(files)}.chunk"
+        writer = ChunkWriter(path, settings_of(row, video, pix_fmt), start, length)
+        digest = PtsHash()
+        for frame in taken:
+            digest.add(frame.pts)
+            writer.write(frame, frame.pts)
+        writer.close()
+        prove_chunk(path, video.tick, start, length, digest.hexdigest())
+        files.append(ChunkFile(path=path, start_pts=start, reorder_depth=reorder_depth(path, video.tick)))
+    assert not frames
+    return files
+
+
+def ffmpeg_frames(path: Path) -> list[str]:
+    """A line for each frame that Debian's ffmpeg decodes; it may not complain."""
+    run = ["ffmpeg", "-v", "error", "-i", str(path), "-map", "0:v", "-fps_mode", "passthrough", "-f", "framemd5", "-"]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return [line for line in done.stdout.splitlines() if not line.startswith("#")]
+
+
+@pytest.mark.parametrize(
+    ("row", "pix_fmt", "suffix"),
+    [
+        pytest.param(row, pix_fmt, suffix, id=f"{row.name}-{pix_fmt}{suffix}")
+        for row in CODECS.values()
+        for pix_fmt in sorted(row.pix_fmts & {"yuv420p", "yuv420p10le", "yuv422p10le"})
+        for suffix in (".mp4", ".mov", ".mkv", ".webm")
+        if holds(suffix, row.name)
+    ],
+)
+def test_joined_chunks_decode_to_the_last_frame_and_are_the_same_bytes_again(
+    row: VideoCodec, pix_fmt: str, suffix: str, tmp_path: Path
+) -> None:
+    uneven = [n * 1001 + (n % 3) * 7 for n in range(sum(LENGTHS))]
+    source = make(
+        tmp_path / "source.mp4",
+        Clip(frames=len(uneven), width=SIZE[0], height=SIZE[1], time_base=Fraction(1, 30_000), pts=uneven),
+    )
+    info = probe(source)
+    files, again = [], []
+    for number, found in enumerate((files, again)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        found += write_chunks(folder, row, source, info.video, pix_fmt)
+    assert [file.path.read_bytes() for file in files] == [file.path.read_bytes() for file in again]
+    output = tmp_path / f"output{suffix}"
+    assemble(source, output, suffix, info.video, files, plan_streams(source, info, suffix, row.name), None)
+    assert len(ffmpeg_frames(output)) == sum(LENGTHS)
+    assert probe(output).video.codec in (row.name, "libdav1d")
+    rounding = Fraction(0) if suffix in (".mp4", ".mov") else Fraction(1, 1000)
+    shifts = [after - before for after, before in zip(pts_of(output), pts_of(source), strict=True)]
+    assert max(shifts) - min(shifts) <= rounding

@@ -44,12 +44,14 @@ def fading(number: int) -> VideoFrame:
     return VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p")
 
 
-@pytest.mark.parametrize(("codec", "threads"), [("h264", 1), ("h264", 2), ("hevc", 2), ("ffv1", 2)])
+@pytest.mark.parametrize(
+    ("codec", "threads"), [("h264", 1), ("h264", 2), ("hevc", 2), ("av1", 2), ("vp9", 2), ("ffv1", 2)]
+)
 def test_the_same_pictures_are_the_same_bytes_at_every_call(tmp_path: Path, codec: str, threads: int) -> None:
     found = set()
     for attempt in range(6):
         path = tmp_path / f"{attempt}.nut"
-        writer = ChunkWriter(path, settings(codec, threads), start_pts=0)
+        writer = ChunkWriter(path, settings(codec, threads), start_pts=0, frames=FRAMES)
         for number in range(FRAMES):
             writer.write(fading(number), number)
         writer.close()
