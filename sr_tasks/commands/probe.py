@@ -22,6 +22,8 @@ def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def _probe(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     from sr_tasks.media.probe import glance, probe
+    from sr_tasks.media.timeline import temporary_table
+    from sr_tasks.records.media import ReadOptions
     from sr_tasks.storage import transfer, uris
 
     if args.plan:
@@ -31,8 +33,12 @@ def _probe(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     location = uris.parse(args.source, settings)
     transfer.stat(location, settings)
     path = transfer.fetch(location, settings.workdir / "fetched", settings)
-    glance(path, max_pixels=settings.max_pixels)
-    facts: dict[str, Any] = probe(path).model_dump(mode="json")
+    wish = job_spec(given(args))
+    options = ReadOptions(fps=wish.fps, program=wish.program)
+    glance(path, max_pixels=settings.max_pixels, options=options)
+    with temporary_table() as table_of_frames:
+        facts: dict[str, Any] = probe(path, options=options, table=table_of_frames).model_dump(mode="json")
+    facts["picture"]["table"] = ""
     return facts
 
 

@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 
 from sr_tasks.errors import IntegrityBroken
 from sr_tasks.media import languages, tags
+from sr_tasks.media.clock import packets_on_one_clock
 from sr_tasks.media.convert import Converter, Copy, converter, copied
 from sr_tasks.media.encode import encode_error, open_chunk, read_packets
 from sr_tasks.media.scan import PtsHash
@@ -23,7 +24,7 @@ from sr_tasks.media.source import open_source, translated
 from sr_tasks.media.streams import is_cover
 from sr_tasks.media.trial import timed
 from sr_tasks.records.containers import CHAPTER_TRACKS, MUXER_OPTIONS, TARGETS
-from sr_tasks.records.media import StreamPlan, VideoInfo
+from sr_tasks.records.media import ClockPart, StreamPlan, VideoInfo
 
 _COVER_TYPES = {"mjpeg": ("jpg", "image/jpeg")} | {
     name: (name, f"image/{name}") for name in ("png", "bmp", "gif", "webp")
@@ -43,8 +44,10 @@ class ChunkFile:
 def assemble(
     source_path: Path, output_path: Path, suffix: str, video: VideoInfo, chunks: Iterable[ChunkFile],
     fates: list[StreamPlan], display_matrix: tuple[int, ...] | None,
+    clock: tuple[ClockPart, ...] = (),
 ) -> str:  # fmt: skip
     """Write the joined picture and every kept stream to `output_path`; returns sha256 over the joined time stamps.
+    `clock` says where the source's times jump.
 
     Packets are merged in the order of their decoding times, so memory does not grow with the length. Raises
     IntegrityBroken if the joined time stamps are not exactly the source's.
@@ -60,7 +63,7 @@ def assemble(
         _describe_picture(target, video, output, display_matrix)
         _carry_tags(source, output, target, video.index)
         picture = _picture_packets(chunk_files, video, target, digest)
-        others = _other_packets(source, source_path, streams)
+        others = _other_packets(source, source_path, streams, video.index, clock)
         for packet in _merged(picture, others):
             output.mux_one(packet)
     if digest.hexdigest() != video.pts_sha256:
@@ -209,15 +212,15 @@ def reorder_depth(path: Path, time_base: Fraction) -> int:
     return max((place - rank[pts] for place, pts in enumerate(order)), default=0)
 
 
-def _other_packets(source: InputContainer, path: Path, streams: dict[int, Converter]) -> Iterator["Packet[Any]"]:
+def _other_packets(
+    source: InputContainer, path: Path, streams: dict[int, Converter], picture_index: int, clock: tuple[ClockPart, ...]
+) -> Iterator["Packet[Any]"]:
     """Of every stream but the picture, as the output has them."""
     wanted = [stream for stream in source.streams if stream.index in streams and stream.type != "attachment"]
     if not wanted:
         return
     with translated(path):
-        for packet in source.demux(*wanted):
-            if packet.size == 0:
-                continue
+        for packet in packets_on_one_clock(source, wanted, clock, picture_index):
             yield from streams[packet.stream_index].feed(timed(packet))
     for made in streams.values():
         yield from made.flush()

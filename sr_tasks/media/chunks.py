@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sr_tasks.media.fields import presented_points
-from sr_tasks.media.scan import FramePoint, PtsHash, Scan
-from sr_tasks.media.source import open_source, picture_stream
+from sr_tasks.media.reading import stored_points
+from sr_tasks.media.scan import FramePoint, PtsHash
 from sr_tasks.records.media import UNTOUCHED, Chunk, PicturePlan
 
 MAX_CHUNKS = 1000
@@ -23,9 +23,7 @@ def plan_chunks(path: Path, *, target_frames: int, total_frames: int, picture: P
 
 def points_of(path: Path, picture: PicturePlan) -> Iterator[FramePoint]:
     """All frames of a source as the network sees them, in the order they are shown."""
-    with open_source(path) as container:
-        scan = Scan(container=container, video=picture_stream(container, path), path=path)
-        yield from presented_points(scan.points(), picture)
+    return presented_points(stored_points(path, picture), picture)
 
 
 def _cut(points: Iterator[FramePoint], target: int) -> Iterator[Chunk]:

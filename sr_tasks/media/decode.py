@@ -16,13 +16,11 @@ from loguru import logger
 from sr_tasks.errors import InputChanged, InputDamaged
 from sr_tasks.media.decoded import DecodedFrame
 from sr_tasks.media.fields import stored_pts
+from sr_tasks.media.numbered import frames_of, listed_frames
 from sr_tasks.media.present import presented
 from sr_tasks.media.scan import PtsHash
 from sr_tasks.media.source import open_source, picture_stream, translated
 from sr_tasks.records.media import UNTOUCHED, Chunk, MediaInfo, PicturePlan
-
-_FRAME_BYTES_PER_PX = 12
-"""More than a frame takes of any kind, with what a decoder keeps beside it."""
 
 
 @dataclass(kw_only=True)
@@ -54,13 +52,17 @@ class ChunkReader:
     def _stored_frames(self, start: int) -> Iterator[DecodedFrame]:
         """The file's frames from its time stamp `start` on, to its end, and before them those decoded on the way."""
         seek = self.chunk.seek_pts
+        if self.picture.timeline == "table":
+            seek = None if seek is None else stored_pts(seek, self.picture)
+            yield from listed_frames(self.path, self.picture, start, seek)
+            return
         with open_source(self.path) as container:
-            video = picture_stream(container, self.path)
+            video = picture_stream(container, self.path, self.picture.stream)
             if seek is None or _seek(container, video, stored_pts(seek, self.picture)):
                 yield from self._paired(video, container.demux(video), start)
                 return
         with open_source(self.path) as container:
-            video = picture_stream(container, self.path)
+            video = picture_stream(container, self.path, self.picture.stream)
             yield from self._paired(video, container.demux(video), start)
 
     def _paired(self, video: VideoStream, packets: Iterator["Packet[Any]"], start: int) -> Iterator[DecodedFrame]:
@@ -140,23 +142,11 @@ class _Proof:
 
 
 def _decoded(video: VideoStream, packets: Iterator["Packet[Any]"], stamps: _Stamps) -> Iterator[VideoFrame]:
-    """Frames of the packets in presentation order; a packet that does not decode is skipped and logged."""
+    """Frames of the packets in presentation order."""
     for packet in packets:
         if packet.size and not packet.is_discard:
             stamps.note(packet)
-        try:
-            frames = video.codec_context.decode(packet)
-        except av.error.InvalidDataError:
-            _require_memory(video)
-            logger.warning("damaged packet at pts {} skipped", packet.pts)
-            continue
-        yield from frames
-
-
-def _require_memory(video: VideoStream) -> None:
-    """Raises MemoryError if that is what a decoder lacked: some call what they cannot hold damaged, and a frame that is
-    whole must not be left out for it."""
-    bytearray(video.codec_context.width * video.codec_context.height * _FRAME_BYTES_PER_PX)
+        yield from frames_of(video, packet)
 
 
 def _seek(container: InputContainer, video: VideoStream, target: int) -> bool:

@@ -34,3 +34,25 @@ def codec_name(stream: Stream) -> str:
     if isinstance(stream, DataStream) or stream.type == "attachment":
         return str(stream.name or "unknown")
     return "unknown"
+
+
+def programs(container: Container) -> dict[int, frozenset[int]]:
+    """Indexes of the streams of each programme by its number, in the order of the file. PyAV does not expose
+    them; FFmpeg's own description of the file does."""
+    found: dict[int, set[int]] = {}
+    current: set[int] = set()
+    for line in description(container).splitlines():
+        if match := re.match(r"\s+Program (\d+)", line):
+            current = found.setdefault(int(match[1]), set())
+        elif line.strip().startswith("No Program"):
+            current = set()
+        elif match := re.match(r"\s+Stream #\d+:(\d+)", line):
+            current.add(int(match[1]))
+    return {number: frozenset(streams) for number, streams in found.items()}
+
+
+def streams_outside(container: Container, picture: int) -> frozenset[int]:
+    """Indexes of streams that belong to other programmes than the picture does."""
+    found = programs(container).values()
+    inside = frozenset[int]().union(*(streams for streams in found if picture in streams))
+    return frozenset[int]().union(*found) - inside if inside else frozenset()

@@ -7,8 +7,8 @@ from sr_tasks.errors import InputUnsupported
 from sr_tasks.jobs.spec import Fields
 from sr_tasks.media.fields import presented_points, ticks
 from sr_tasks.media.interlace import INTERLACED, Look, look_at
-from sr_tasks.media.scan import PointTally, Scan
-from sr_tasks.media.source import open_source, picture_stream
+from sr_tasks.media.reading import stored_points
+from sr_tasks.media.scan import PointTally
 from sr_tasks.records.media import Deinterlace, MediaInfo, PicturePlan, Repair, VideoInfo
 
 _UPPER_FIRST: Final = frozenset({2, 4})
@@ -18,7 +18,7 @@ _DONE: Final = "Frames that comb are deinterlaced with bwdif, to one frame a {ra
 
 def with_fields(path: Path, media: MediaInfo, wish: Fields) -> MediaInfo:
     """`media` with what is planned for its fields. Raises InputUnsupported if the wish is to refuse and it has any."""
-    look = look_at(path, media.video)
+    look = look_at(path, media.video, media.picture)
     if not look.is_flagged and not look.combed:
         return media
     deinterlace, rows = planned(look, wish)
@@ -75,8 +75,6 @@ def _presented(path: Path, video: VideoInfo, picture: PicturePlan) -> VideoInfo:
     if ticks(picture) == 1:
         return video.model_copy(update={"interlaced": False})
     tally = PointTally()
-    with open_source(path) as container:
-        scan = Scan(container=container, video=picture_stream(container, path), path=path)
-        for point in presented_points(scan.points(), picture):
-            tally.add(point)
+    for point in presented_points(stored_points(path, picture), picture):
+        tally.add(point)
     return video.model_copy(update={"interlaced": False, **tally.facts(video.tick / ticks(picture))})

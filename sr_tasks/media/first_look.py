@@ -1,5 +1,6 @@
 """The first look at a source, taken by a process of its own: files come from anywhere, and decoders have holes."""
 
+import dataclasses
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -11,7 +12,7 @@ from sr_tasks.media.field_plan import with_fields
 from sr_tasks.media.probe import glance, probe
 from sr_tasks.media.streams import plan_streams
 from sr_tasks.records.degradation import Degradation
-from sr_tasks.records.media import UNTOUCHED, MediaInfo, PicturePlan, StreamPlan, VideoInfo
+from sr_tasks.records.media import AS_IT_SAYS, UNTOUCHED, MediaInfo, PicturePlan, ReadOptions, StreamPlan, VideoInfo
 
 _BYTES_PER_PX = 96
 """Sixteen reference frames of the largest kind, 12-bit 4:4:4: more no codec holds."""
@@ -19,6 +20,11 @@ _OTHER_BYTES = 512 << 20
 _CPU_S = 120
 _BYTES_PER_CPU_S = 2 << 20
 """A twentieth of what was measured, or less: walking a file's packets is work, and machines differ."""
+
+
+_BYTES_PER_DECODING_S = 100 << 10
+"""Of a source that has to be decoded once: what a core does of a small picture."""
+_MAX_TABLE_BYTES = 1 << 30
 
 
 class Findings(BaseModel):
@@ -47,21 +53,25 @@ def bounds_for(path: Path, *, max_pixels: int, task_bytes: int) -> Bounds:
 
 
 def first_look(
-    path: Path, bounds: Bounds, *, max_pixels: int, max_duration_s: float, fields: Fields = "single"
-) -> Findings:
-    """`fields`: what is wished for if the source is interlaced. Raises what `glance`, `probe`, `with_fields` and
-    `confined` raise."""
+    path: Path, bounds: Bounds, *, max_pixels: int, max_duration_s: float, fields: Fields = "single",
+    options: ReadOptions = AS_IT_SAYS, table: Path | None = None,
+) -> Findings:  # fmt: skip
+    """`fields`: what is wished for if the source is interlaced. `options` and `table` are those of `probe`. Raises what
+    `glance`, `probe`, `with_fields` and `confined` raise."""
 
     def look() -> Findings:
-        first = glance(path, max_pixels=max_pixels, max_duration_s=max_duration_s)
+        first = glance(path, max_pixels=max_pixels, max_duration_s=max_duration_s, options=options)
         return Findings(
-            media=with_fields(path, probe(path, first), fields),
+            media=with_fields(path, probe(path, first, options=options, table=table), fields),
             display_matrix=first.display_matrix,
             mastering_display_hex=first.hdr.mastering_display.hex(),
             content_light_level_hex=first.hdr.content_light_level.hex(),
             lost=tuple(sorted(first.lost)),
         )
 
+    if table is not None:
+        cpu_s = bounds.cpu_s + path.stat().st_size // _BYTES_PER_DECODING_S
+        bounds = dataclasses.replace(bounds, cpu_s=cpu_s, written_bytes=_MAX_TABLE_BYTES)
     return confined(look, Findings, path, bounds)
 
 

@@ -16,8 +16,9 @@ from loguru import logger
 from sr_tasks.media import film
 from sr_tasks.media.combing import Codes, Combing, codes, combing
 from sr_tasks.media.decoded import neighbours
+from sr_tasks.media.numbered import frames_near
 from sr_tasks.media.source import open_source, picture_stream, translated
-from sr_tasks.records.media import VideoInfo
+from sr_tasks.records.media import UNTOUCHED, PicturePlan, VideoInfo
 
 DECODED_PX: Final = 60_000_000
 """Px to decode at most for the first look, all places together."""
@@ -112,12 +113,13 @@ class Look:
         return sum(place.is_telecined for place in ordered) > 0.7 * len(ordered) > 0
 
 
-def look_at(path: Path, video: VideoInfo) -> Look:
+def look_at(path: Path, video: VideoInfo, picture: PicturePlan = UNTOUCHED) -> Look:
     """A first look at places spread over the source, and a longer one where that found something."""
     affordable = DECODED_PX // (video.width * video.height)
     fewest, most = _PLACES
     count = min(most, max(fewest, affordable // _RUN))
-    reader = _Reader(path=path, is_short=video.frames <= affordable, skipped=max(0, affordable // count - _RUN))
+    skipped = max(0, affordable // count - _RUN)
+    reader = _Reader(path=path, picture=picture, is_short=video.frames <= affordable, skipped=skipped)
     last = video.end_pts - 1 - (video.end_pts - video.start_pts) * _RUN // max(1, video.frames)
     span = max(0, last - video.start_pts)
     places = list(reader.look(sorted({video.start_pts + span * place // (count - 1) for place in range(count)}), _RUN))
@@ -134,6 +136,7 @@ class _Reader:
     leaving out at most `skipped` frames between a keyframe and the place."""
 
     path: Path
+    picture: PicturePlan
     is_short: bool
     skipped: int
     stated: int = 0
@@ -141,11 +144,10 @@ class _Reader:
     def look(self, targets: Sequence[int], run: int) -> Iterator[Place]:
         with open_source(self.path) as container, translated(self.path):
             stream = self._opened(container)
-            frames = _decoded(container, stream)
+            frames = self._frames(container, stream, None)
             for target in targets:
                 if not self.is_short:
-                    _seek(container, stream, target)
-                    frames = _decoded(container, stream)
+                    frames = self._frames(container, stream, target)
                 held = self._run(frames, target, run) or self._from_the_start(target, run)
                 if held:
                     yield _place(target, held)
@@ -154,12 +156,20 @@ class _Reader:
     def _from_the_start(self, target: int, run: int) -> list[tuple[Codes, bool]]:
         """For a place that seeking finds no frame at."""
         with open_source(self.path) as container:
-            return self._run(_decoded(container, self._opened(container)), target, run)
+            return self._run(self._frames(container, self._opened(container), None), target, run)
 
     def _opened(self, container: InputContainer) -> VideoStream:
-        stream = picture_stream(container, self.path)
+        stream = picture_stream(container, self.path, self.picture.stream)
         stream.codec_context.thread_count = 1
         return stream
+
+    def _frames(self, container: InputContainer, stream: VideoStream, target: int | None) -> Iterator[VideoFrame]:
+        """From the keyframe before `target` on; None: from the start."""
+        if self.picture.timeline == "table":
+            return (frame for frame in frames_near(self.path, self.picture, target) if not frame.is_corrupt)
+        if target is not None:
+            _seek(container, stream, target)
+        return _decoded(container, stream)
 
     def _run(self, frames: Iterator[VideoFrame], target: int, run: int) -> list[tuple[Codes, bool]]:
         held: list[tuple[Codes, bool]] = []

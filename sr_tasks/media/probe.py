@@ -14,15 +14,16 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from sr_tasks.errors import InputInvalid, InputTooLarge, InputUnsupported
+from sr_tasks.errors import InputInvalid, InputTooLarge
 from sr_tasks.media.described import codec_name, description
-from sr_tasks.media.scan import PointTally, Scan
+from sr_tasks.media.reading import Shown, Times, chosen_stream, read_times
+from sr_tasks.media.scan import StreamTally
 from sr_tasks.media.source import open_source, picture_stream, translated
 from sr_tasks.planes import rgb
 from sr_tasks.planes.formats import pixel_format
 from sr_tasks.planes.targets import pixel_facts
 from sr_tasks.records.colour import FULL
-from sr_tasks.records.media import HdrInfo, MediaInfo, PicturePlan, StreamInfo, VideoInfo
+from sr_tasks.records.media import AS_IT_SAYS, HdrInfo, MediaInfo, ReadOptions, StreamInfo, VideoInfo
 
 _CHROMA_LOCATIONS = {"left": 1, "center": 2, "topleft": 3, "top": 4, "bottomleft": 5, "bottom": 6}
 _FIELD_ORDER_INTERLACED = frozenset({2, 3, 4, 5})
@@ -45,6 +46,7 @@ class FirstFrames:
     """What only decoding tells."""
 
     frame: VideoFrame
+    shown: Shown
     interlaced: bool
     rotation: int
     display_matrix: tuple[int, ...] | None
@@ -53,37 +55,47 @@ class FirstFrames:
     """What the frames carry beside pixels that the output will not."""
 
 
-def probe(path: Path, first: FirstFrames | None = None) -> MediaInfo:
-    """`first` is what `glance` gave, if that was asked already. Raises InputRefused errors for files that cannot be
-    read to their end, hold no picture, or break off."""
-    first = first or glance(path)
+def probe(
+    path: Path, first: FirstFrames | None = None, *, options: ReadOptions = AS_IT_SAYS, table: Path | None = None
+) -> MediaInfo:
+    """`first` is what `glance` gave, if that was asked already. `table` is where the table of a source is written whose
+    packets do not say what is shown when; without it, such a source is refused.
+
+    Raises InputRefused errors for files that cannot be read to their end, hold no picture, or break off.
+    """
+    first = first or glance(path, options=options)
+    times = read_times(path, options, first.shown, table)
     with open_source(path) as container:
-        video = picture_stream(container, path)
-        chroma_location = _chroma_location(container, video)
-        scan = Scan(container=container, video=video, path=path)
-        facts = _video_info(scan, first, chroma_location)
-        _refuse_cut_off(scan, facts)
+        video = picture_stream(container, path, times.picture.stream)
+        facts = _video_info(path, video, first, times, _chroma_location(container, video))
+        _refuse_cut_off(container, video, path, times)
         return MediaInfo(
             path=str(path),
             format=container.format.name,
             size_bytes=path.stat().st_size,
             duration_s=facts.duration_s,
             video=facts,
-            streams=tuple(_stream_info(stream, scan) for stream in container.streams),
+            streams=tuple(_stream_info(stream, times.tallies.get(stream.index)) for stream in container.streams),
             chapters=len(container.chapters()),
             metadata=dict(container.metadata),
-            picture=PicturePlan(
-                pix_fmt=facts.pix_fmt,
-                size=(facts.width, facts.height),
-                is_rgb=pixel_format(facts.source_pix_fmt).is_rgb,
+            picture=times.picture.model_copy(
+                update={
+                    "pix_fmt": facts.pix_fmt,
+                    "size": (facts.width, facts.height),
+                    "is_rgb": pixel_format(facts.source_pix_fmt).is_rgb,
+                }
             ),
+            repairs=times.repairs,
         )
 
 
-def glance(path: Path, *, max_pixels: int | None = None, max_duration_s: float | None = None) -> FirstFrames:
+def glance(
+    path: Path, *, max_pixels: int | None = None, max_duration_s: float | None = None,
+    options: ReadOptions = AS_IT_SAYS,
+) -> FirstFrames:  # fmt: skip
     """Decode the first few frames only. Raises InputTooLarge, by the container's word, before anything is decoded."""
     with open_source(path) as container:
-        video = picture_stream(container, path)
+        video = picture_stream(container, path, chosen_stream(container, path, options))
         width, height = video.codec_context.width, video.codec_context.height
         if max_pixels is not None and width * height > max_pixels:
             raise InputTooLarge(
@@ -103,16 +115,17 @@ def _first_frames(container: InputContainer, video: VideoStream, path: Path) -> 
     """Decode the first few frames. Raises InputInvalid if nothing can be decoded at all."""
     video.codec_context.thread_count = 1
     found: FirstFrames | None = None
-    seen = fed = 0
+    seen = fed = broken = 0
     with translated(path):
         for packet in container.demux(video):
             try:
                 frames = packet.decode()
             except av.error.InvalidDataError:
+                broken += found is None
                 continue
             for frame in frames:
                 seen += 1
-                found = found or _look_at(frame)
+                found = found or _look_at(frame, is_broken=broken > 0)
                 found.interlaced |= frame.interlaced_frame
                 found.lost |= lost_side_data(frame)
             fed += 1
@@ -121,6 +134,7 @@ def _first_frames(container: InputContainer, video: VideoStream, path: Path) -> 
     if found is None:
         raise InputInvalid(f"No frame of {path.name} can be decoded.", hint="Check the file in a media player.")
     found.interlaced |= video.codec_context.field_order in _FIELD_ORDER_INTERLACED
+    found.shown = found.shown._replace(is_interlaced=found.interlaced)
     return found
 
 
@@ -130,7 +144,7 @@ def lost_side_data(frame: VideoFrame) -> set[str]:
     return {name for kind, name in _LOST_SIDE_DATA.items() if held.get(kind) is not None}  # type: ignore[call-overload]
 
 
-def _look_at(frame: VideoFrame) -> FirstFrames:
+def _look_at(frame: VideoFrame, *, is_broken: bool) -> FirstFrames:
     def side(kind: SideDataType) -> bytes:
         data = frame.side_data.get(kind)  # type: ignore[call-overload]
         return bytes(data) if data is not None else b""
@@ -138,6 +152,7 @@ def _look_at(frame: VideoFrame) -> FirstFrames:
     matrix = side(SideDataType.DISPLAYMATRIX)
     return FirstFrames(
         frame=frame,
+        shown=Shown(first_pts=frame.pts, is_broken=is_broken, is_interlaced=frame.interlaced_frame),
         interlaced=frame.interlaced_frame,
         rotation=frame.rotation,
         display_matrix=struct.unpack("<9i", matrix) if len(matrix) == 36 else None,
@@ -148,16 +163,9 @@ def _look_at(frame: VideoFrame) -> FirstFrames:
     )
 
 
-def _video_info(scan: Scan, first: FirstFrames, chroma_location: int) -> VideoInfo:
-    video, frame = scan.video, first.frame
-    tick, kind = video.time_base, pixel_format(frame.format.name)
-    if tick is None:
-        raise InputUnsupported(f"{scan.path.name} has no time base.", hint="Remux it to .mkv or .mp4 first.")
-    tally = PointTally()
-    for point in scan.points():
-        tally.add(point)
-    if tally.frames == 0:
-        raise InputInvalid(f"{scan.path.name} holds no frame.", hint="Check the file in a media player.")
+def _video_info(path: Path, video: VideoStream, first: FirstFrames, times: Times, chroma_location: int) -> VideoInfo:
+    frame = first.frame
+    kind = pixel_format(frame.format.name)
     context = video.codec_context
     return VideoInfo(
         index=video.index,
@@ -173,7 +181,7 @@ def _video_info(scan: Scan, first: FirstFrames, chroma_location: int) -> VideoIn
         sample_aspect_ratio="{0.numerator}:{0.denominator}".format(video.sample_aspect_ratio or Fraction(1)),
         rotation=first.rotation,
         interlaced=first.interlaced,
-        **tally.facts(tick),
+        **times.facts,
     )
 
 
@@ -181,26 +189,28 @@ def _colorspace(frame: VideoFrame, context: VideoCodecContext) -> int:
     return int(frame.colorspace if frame.colorspace is not None else context.colorspace)
 
 
-def _refuse_cut_off(scan: Scan, facts: VideoInfo) -> None:
-    """The container's own index and duration against what was found in the file."""
-    stated_frames = scan.video.frames
-    if stated_frames > facts.frames + max(2, stated_frames // 100) and "mov" in scan.container.format.name:
+def _refuse_cut_off(container: InputContainer, video: VideoStream, path: Path, times: Times) -> None:
+    """The container's own index and duration against what is in the file."""
+    name, size = container.format.name, path.stat().st_size
+    if "mov" in name:
+        listed = len(video.index_entries)
+        missing = sum(entry.pos + entry.size > size for entry in video.index_entries)
+        if missing > max(2, listed // 100):
+            raise InputInvalid(
+                f"{path.name} is cut off: its index lists {listed} frames, {missing} of them behind its end.",
+                hint="Copy the file again from where it came from.",
+            )
+    stated_s = (container.duration or 0) / 1_000_000
+    start_s = min((t.start_s for t in times.tallies.values() if t.start_s is not None), default=0.0)
+    found_s = max((t.end_s for t in times.tallies.values()), default=0.0) - min(start_s, 0.0)
+    if "matroska" in name and not times.picture.clock and stated_s - found_s > max(2.0, 0.02 * stated_s):
         raise InputInvalid(
-            f"{scan.path.name} is cut off: its index lists {stated_frames} frames, {facts.frames} are there.",
-            hint="Copy the file again from where it came from.",
-        )
-    stated_s = (scan.container.duration or 0) / 1_000_000
-    start_s = min((t.start_s for t in scan.tallies.values() if t.start_s is not None), default=0.0)
-    found_s = max(t.end_s for t in scan.tallies.values()) - min(start_s, 0.0)
-    if "matroska" in scan.container.format.name and stated_s - found_s > max(2.0, 0.02 * stated_s):
-        raise InputInvalid(
-            f"{scan.path.name} is cut off: it says it lasts {stated_s:.1f} s, but ends after {found_s:.1f} s.",
+            f"{path.name} is cut off: it says it lasts {stated_s:.1f} s, but ends after {found_s:.1f} s.",
             hint="Copy the file again from where it came from.",
         )
 
 
-def _stream_info(stream: Stream, scan: Scan) -> StreamInfo:
-    tally = scan.tallies.get(stream.index)
+def _stream_info(stream: Stream, tally: StreamTally | None) -> StreamInfo:
     name = codec_name(stream)
     return StreamInfo(
         index=stream.index,

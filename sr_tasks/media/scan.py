@@ -3,9 +3,10 @@
 import hashlib
 import heapq
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,15 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from sr_tasks.errors import InputUnsupported
-from sr_tasks.media.source import translated
+from sr_tasks.media.clock import Clock
+from sr_tasks.media.source import has_times, translated
 
 _REORDER = 64
 """Packets held back to sort time stamps; four times the deepest reordering a codec allows."""
+NULL_FRAME_BYTES = 8
+"""A packet of MPEG-4 that is no larger holds no picture: it keeps the place of one packed into another."""
+_VP8_SHOW_FRAME = 0x10
+"""Bit of a VP8 packet's first byte; without it the frame is a reference for others and not shown."""
 
 
 @dataclass(frozen=True, kw_only=True, order=True)
@@ -48,7 +54,7 @@ class PointTally:
 
     frames: int = 0
     keyframes: int = 0
-    _start: int = 0
+    start_pts: int = 0
     _last: FramePoint | None = None
     _steps: tuple[int, int] = (1 << 62, 0)
     """The shortest and the longest."""
@@ -57,7 +63,7 @@ class PointTally:
     def add(self, point: FramePoint) -> None:
         self._digest.add(point.pts)
         if self._last is None:
-            self._start = point.pts
+            self.start_pts = point.pts
         else:
             step = point.pts - self._last.pts
             self._steps = min(self._steps[0], step), max(self._steps[1], step)
@@ -70,13 +76,13 @@ class PointTally:
         last = self._last or FramePoint(pts=0, duration=0, is_keyframe=False)
         shortest, longest = self._steps
         step = last.duration or (shortest if self.frames > 1 else 1)
-        rate = Fraction(self.frames) / ((last.pts + step - self._start) * tick)
+        rate = Fraction(self.frames) / ((last.pts + step - self.start_pts) * tick)
         return {
             "time_base": str(tick),
             "average_rate": str(rate.limit_denominator(1001)),
             "is_vfr": self.frames > 2 and _varies(shortest, longest, tick),
             "frames": self.frames,
-            "start_pts": self._start,
+            "start_pts": self.start_pts,
             "end_pts": last.pts + step,
             "keyframes": self.keyframes,
             "pts_sha256": self._digest.hexdigest(),
@@ -109,47 +115,90 @@ class StreamTally:
 
 @dataclass(kw_only=True)
 class Scan:
-    """A file's packets, walked once. `tallies` is complete when `points()` is exhausted."""
+    """A file's packets, walked once. All but the stream and the file is complete when `points()` is exhausted."""
 
     container: InputContainer
     video: VideoStream
     path: Path
     tallies: dict[int, StreamTally] = field(default_factory=dict)
+    hidden: int = 0
+    """Packets of the picture that the file's edit list hides."""
+    duration: int = 0
+    """Of the picture's last packet that has one, in ticks."""
+    has_stamps: bool = False
+    """Whether any packet of the picture has a time."""
+    begins_at_keyframe: bool = True
+    irregular: str = ""
+    """Why the packets do not say what is shown when, in words that go on a sentence. Empty: they do."""
+
+    def __post_init__(self) -> None:
+        self.clock = Clock(self.container, self.video.index)
+        self._oddity = _oddity_of(self.video)
+        if not has_times(self.container):
+            self.irregular = "has no times"
 
     def points(self) -> Iterator[FramePoint]:
-        """The picture's frames in presentation order. Raises InputInvalid for a file that breaks off, InputUnsupported
-        for time stamps that are missing or twice the same."""
+        """The picture's frames in presentation order, as their packets announce them; one without a time is at 0. They
+        do not ascend if the source is `irregular`. Raises InputInvalid for a file that breaks off."""
         waiting: list[FramePoint] = []
         last: int | None = None
+        for point in chain(self._announced(), repeat(None)):
+            if point is not None:
+                heapq.heappush(waiting, point)
+                if len(waiting) <= _REORDER:
+                    continue
+            elif not waiting:
+                return
+            first = heapq.heappop(waiting)
+            if last is not None and first.pts <= last:
+                at = float(first.pts * (self.video.time_base or Fraction(1)))
+                self._found(f"has time stamps that do not ascend (near {at:.3f} s)")
+            last = first.pts
+            yield first
+
+    def require_regular(self) -> None:
+        """Raises InputUnsupported if the packets do not say what is shown when."""
+        if self.irregular:
+            raise InputUnsupported(
+                f"{self.path.name} {self.irregular}.", hint="Remux it so that every frame has a time stamp of its own."
+            )
+
+    def _announced(self) -> Iterator[FramePoint]:
+        """The picture's frames in the order of the file."""
+        is_first = True
         with translated(self.path):
             for packet in self.container.demux():
                 if packet.size == 0:
                     continue
                 self.tallies.setdefault(packet.stream_index, StreamTally()).add(packet)
-                if packet.stream_index != self.video.index or packet.is_discard:
+                self.clock.note(packet)
+                if packet.stream_index != self.video.index:
                     continue
-                heapq.heappush(waiting, self._point(packet))
-                if len(waiting) > _REORDER:
-                    point = heapq.heappop(waiting)
-                    last = self._ascending(point, last)
-                    yield point
-        while waiting:
-            point = heapq.heappop(waiting)
-            last = self._ascending(point, last)
-            yield point
+                if is_first:
+                    self.begins_at_keyframe, is_first = packet.is_keyframe, False
+                self.hidden += packet.is_discard
+                if not packet.is_discard:
+                    yield self._point(packet)
+        if self.clock.has_jumps:
+            self._found("has time stamps that jump")
 
     def _point(self, packet: "Packet[Any]") -> FramePoint:
         if packet.pts is None:
-            raise InputUnsupported(
-                f"{self.path.name} has frames without a time stamp.", hint="Remux it to .mkv or .mp4 first."
-            )
-        return FramePoint(pts=packet.pts, duration=packet.duration or 0, is_keyframe=packet.is_keyframe)
+            self._found("has frames without a time stamp")
+        if self._oddity(packet):
+            self._found("has packets that do not hold one frame each")
+        self.has_stamps |= packet.pts is not None or packet.dts is not None
+        self.duration = packet.duration or self.duration
+        return FramePoint(pts=packet.pts or 0, duration=packet.duration or 0, is_keyframe=packet.is_keyframe)
 
-    def _ascending(self, point: FramePoint, last: int | None) -> int:
-        if last is not None and point.pts <= last:
-            at = float(point.pts * (self.video.time_base or Fraction(1)))
-            raise InputUnsupported(
-                f"The time stamps of {self.path.name} do not ascend (near {at:.3f} s).",
-                hint="Remux the file so that every frame has a time stamp of its own.",
-            )
-        return point.pts
+    def _found(self, what: str) -> None:
+        self.irregular = self.irregular or what
+
+
+def _oddity_of(video: VideoStream) -> Callable[["Packet[Any]"], bool]:
+    """Tells packets that hold no frame of their own, or more than one."""
+    if video.codec_context.name == "mpeg4":
+        return lambda packet: packet.size <= NULL_FRAME_BYTES
+    if video.codec_context.name == "vp8":
+        return lambda packet: not bytes(memoryview(packet)[:1])[0] & _VP8_SHOW_FRAME
+    return lambda packet: False

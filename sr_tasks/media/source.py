@@ -13,8 +13,20 @@ from av.video.stream import VideoStream
 
 from sr_tasks.errors import InputInvalid, InputNotFound, InputUnreadable, InputUnsupported, OutOfMemory
 
-DEMUXERS = ("mov", "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "mxf", "ogg", "ivf", "nut", "dv")
+_CONTAINERS = (
+    "mov", "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "mxf", "ogg", "ivf", "nut", "dv", "rm", "wtv", "gxf",
+    "nsv", "yuv4mpegpipe", "gif", "apng",
+)  # fmt: skip
+_ELEMENTARY = (
+    "h264", "hevc", "vvc", "m4v", "mpegvideo", "obu", "av1", "mjpeg", "vc1", "dirac", "h263", "h261", "cavsvideo",
+)  # fmt: skip
+DEMUXERS = _CONTAINERS + _ELEMENTARY
 """FFmpeg demuxers that read one file and open no other. Playlists, concat scripts, devices, images are not here."""
+
+_MOTION_JPEG = (".mjpeg", ".mjpg")
+_JPEG = b"\xff\xd8\xff"
+_NOTIMESTAMPS = 0x80
+"""AVFMT_NOTIMESTAMPS: an elementary stream, whose packets have no times but those that FFmpeg makes up."""
 
 ATTACHED_PIC = 0x400
 """AV_DISPOSITION_ATTACHED_PIC: cover art, a still picture that FFmpeg lists among the video streams."""
@@ -29,9 +41,16 @@ def open_source(path: Path) -> Iterator[InputContainer]:
     Raises InputNotFound, InputUnreadable, or InputInvalid for anything that is not one of DEMUXERS.
     """
     with translated(path):
-        container = av.open(str(path.absolute()), options=_OPTIONS, metadata_errors="replace")
+        # What begins with a JPEG picture is taken for that picture alone.
+        demuxer = "mjpeg" if path.suffix.lower() in _MOTION_JPEG and _head(path).startswith(_JPEG) else None
+        container = av.open(str(path.absolute()), format=demuxer, options=_OPTIONS, metadata_errors="replace")
     with container:
         yield container
+
+
+def has_times(container: InputContainer) -> bool:
+    """False for elementary streams."""
+    return not container.format.flags & _NOTIMESTAMPS
 
 
 @contextmanager
@@ -45,27 +64,73 @@ def translated(path: Path) -> Iterator[None]:
         # FFmpeg answers EPERM when the content belongs to a demuxer or protocol outside the allow-list.
         if exc.errno == errno.EACCES:
             raise InputUnreadable(f"{path.name} may not be read.", hint="Give this user read access to it.") from exc
-        raise _not_a_video(path) from exc
+        raise _not_read(path) from exc
     except MemoryError as exc:
         raise OutOfMemory(
             f"Reading {path.name} takes more memory than this task may have.",
             hint="Raise SR_MAX_TASK_BYTES, or convert the file first.",
         ) from exc
     except (av.error.FFmpegError, EOFError, ValueError) as exc:
-        raise _not_a_video(path) from exc
+        raise _not_read(path) from exc
 
 
-def _not_a_video(path: Path) -> InputInvalid:
+_OTHER_FILES = {
+    b"%PDF": "a PDF document",
+    b"PK\x03\x04": "a ZIP archive or an office document",
+    b"Rar!": "a RAR archive",
+    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"\x89PNG": "a picture (PNG)",
+    _JPEG: "a picture (JPEG)",
+    b"BM": "a picture (BMP)",
+    b"<!DOCTYPE": "a web page",
+    b"<html": "a web page",
+    b"#EXTM3U": "a playlist",
+    b"#!": "a script",
+    b"ffconcat": "a list of other files",
+    b"\x7fELF": "a program",
+    b"MZ": "a program",
+    b"ID3": "a sound file (MP3)",
+    b"fLaC": "a sound file (FLAC)",
+}
+"""How files begin that are sometimes called videos."""
+_HEAD_BYTES = 4096
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_HEAD_BYTES)
+
+
+def _not_read(path: Path) -> InputInvalid:
+    """Why FFmpeg cannot read a file, as far as its beginning tells."""
+    try:
+        head = _head(path)
+    except OSError:
+        head = b"?"
+    if not head:
+        return InputInvalid(f"{path.name} is empty.", hint="Copy the file again from where it came from.")
+    other = next((name for start, name in _OTHER_FILES.items() if head.startswith(start)), None)
+    if other is not None:
+        return InputInvalid(f"{path.name} is no video but {other} in disguise.", hint="Choose a video file.")
+    if not any(head):
+        return InputInvalid(
+            f"{path.name} begins with nothing but zeros, as a download does that has not ended.",
+            hint="Copy the file again from where it came from.",
+        )
     return InputInvalid(
-        f"{path.name} is not a video file that can be read (it is empty, cut off, or something else in disguise).",
+        f"{path.name} is not a video file that can be read: its format is unknown, or it is cut off or damaged.",
         hint="Play it in a media player; if that works, remux it to .mkv and try again.",
     )
 
 
-def picture_stream(container: InputContainer, path: Path) -> VideoStream:
-    """The video stream that is enhanced: the first one that is no cover art. Raises InputInvalid if there is none."""
+def picture_stream(container: InputContainer, path: Path, index: int | None = None) -> VideoStream:
+    """The video stream that is enhanced: the one with `index`, or the first one that is no cover art.
+
+    Raises InputInvalid if there is none, InputUnsupported if FFmpeg has no decoder for it.
+    """
     for stream in container.streams.video:
-        if not stream.disposition & ATTACHED_PIC:
+        if stream.index == index or (index is None and not stream.disposition & ATTACHED_PIC):
             if stream.codec_context is None:
                 raise InputUnsupported(
                     f"The video stream of {path.name} has a codec that FFmpeg cannot decode.",

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from sr_tasks.errors import InputInvalid
 from sr_tasks.media.decoded import DecodedFrame
 from sr_tasks.media.fields import stored_pts
+from sr_tasks.media.numbered import frames_near
 from sr_tasks.media.present import presented
 from sr_tasks.media.source import open_source, picture_stream, translated
 from sr_tasks.planes.frames import planes_of
@@ -42,11 +43,14 @@ def spread_frames(
     allowance = max(_MIN_DECODED, DECODED_PX // (frames * video.width * video.height))
     seen: set[int] = set()
     with open_source(path) as container, translated(path):
-        stream = picture_stream(container, path)
+        stream = picture_stream(container, path, video.index)
         stream.codec_context.thread_count = 1
         for place in range(frames):
             target = video.start_pts + (video.end_pts - video.start_pts) * (2 * place + 1) // (2 * frames)
-            near = _near(container, stream, stored_pts(target, picture), max(1, allowance * (place + 1) // frames))
+            stored = stored_pts(target, picture)
+            by_number = picture.timeline == "table"
+            coming = frames_near(path, picture, stored) if by_number else _decoded(container, stream, stored)
+            near = _near(coming, stored, max(1, allowance * (place + 1) // frames))
             item = next(presented(iter(near), picture, near[-2].pts), None) if near else None
             if item is not None and item.pts not in seen:
                 seen.add(item.pts)
@@ -55,12 +59,12 @@ def spread_frames(
         raise InputInvalid(f"No frame of {path.name} can be decoded.", hint="Check the file in a media player.")
 
 
-def _near(container: InputContainer, stream: VideoStream, target: int, allowance: int) -> list[DecodedFrame]:
+def _near(coming: Iterator[VideoFrame], target: int, allowance: int) -> list[DecodedFrame]:
     """The frame at `target`, or the last before it that decoding `allowance` frames from a keyframe reaches: the last
     but one, between its neighbours. Where a neighbour is missing, the frame stands in for it."""
     held: deque[DecodedFrame] = deque(maxlen=3)
     found = 0
-    for decoded, frame in enumerate(_decoded(container, stream, target), 1):
+    for decoded, frame in enumerate(coming, 1):
         held.append(DecodedFrame(pts=frame.pts or 0, frame=frame, is_repeat=False))
         if found:
             return list(held)

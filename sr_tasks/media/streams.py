@@ -11,7 +11,7 @@ from loguru import logger
 
 from sr_tasks.errors import ContainerMismatch
 from sr_tasks.media import tags
-from sr_tasks.media.described import code_tags, codec_name
+from sr_tasks.media.described import code_tags, codec_name, streams_outside
 from sr_tasks.media.source import ATTACHED_PIC, open_source, translated
 from sr_tasks.media.trial import Trials
 from sr_tasks.records import containers
@@ -64,6 +64,7 @@ class _Planner:
         self._source, self._video, self._suffix = source, media.video, suffix
         self._muxer = TARGETS[suffix]
         self._codes = code_tags(source)
+        self._outside = streams_outside(source, media.video.index)
         self._packets = {stream.index: stream.packets for stream in media.streams}
         candidates = [stream for stream in source.streams if self._is_candidate(stream)]
         self._trials = Trials(source, candidates, self._muxer)
@@ -126,6 +127,8 @@ class _Planner:
     def _obstacle(self, stream: Stream) -> str:
         """Why a stream cannot be in the output, whatever is done to it. Empty: nothing is known against it."""
         code = self._codes.get(stream.index, "")
+        if stream.index in self._outside:
+            return "it belongs to another programme"
         if isinstance(stream, AttachmentStream):
             is_held = self._muxer in containers.ATTACHMENT_CONTAINERS
             return "" if is_held else f"a {self._suffix} file holds no attachments"

@@ -34,8 +34,8 @@ def check(
         for fate in fates
         if fate.fate == "kept" and fate.source_index is not None and fate.output_index is not None
     ]
-    before = fingerprints(source, {index for _, index, _ in kept})
-    after = fingerprints(output, {index for _, _, index in kept})
+    before = fingerprints(source, {index for _, index, _ in kept}, source_info)
+    after = fingerprints(output, {index for _, _, index in kept}, output_info)
     tolerance = _tolerance(source_info.video, output_info.video)
     findings = [
         _size(source_info.video, output_info.video, scale),

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 from av.packet import Packet
 from av.stream import AttachmentStream
 
+from sr_tasks.media.clock import packets_on_one_clock
 from sr_tasks.media.described import codec_name
 from sr_tasks.media.source import open_source, translated
 from sr_tasks.media.streams import is_cover
+from sr_tasks.records.media import MediaInfo
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -64,12 +66,14 @@ class StreamPrint:
         return self.sha256 == other.sha256 and (self.packets == other.packets or not self.has_own_packets)
 
 
-def fingerprints(path: Path, indexes: set[int]) -> dict[int, StreamPrint]:
+def fingerprints(path: Path, indexes: set[int], media: MediaInfo | None = None) -> dict[int, StreamPrint]:
     """The fingerprints of the streams with these indexes, as far as the file has them. An attachment is one packet.
+    Where the times of the file jump, they go on, as `media` says.
 
     Raises InputRefused errors if the file cannot be opened or read.
     """
     with open_source(path) as container, translated(path):
+        clock, picture = (media.picture.clock, media.video.index) if media is not None else ((), 0)
         prints: dict[int, StreamPrint] = {}
         streams = []
         for stream in container.streams:
@@ -82,9 +86,7 @@ def fingerprints(path: Path, indexes: set[int]) -> dict[int, StreamPrint]:
             else:
                 streams.append(stream)
         if streams:
-            for packet in container.demux(streams):
-                if packet.size == 0:  # sent at the end, to flush decoders
-                    continue
+            for packet in packets_on_one_clock(container, streams, clock, picture):
                 prints[packet.stream_index].add(packet)
     return prints
 

@@ -10,14 +10,40 @@ Chroma = Literal["420", "422", "444", "gray"]
 Deinterlace = Literal["none", "single", "double", "film"]
 
 
+class ClockPart(BaseModel):
+    """A part of a source that has its own clock, such as one of several joined recordings."""
+
+    model_config = ConfigDict(frozen=True)
+
+    first_s: float
+    """Decoding time of its first picture, as the file says it, in seconds."""
+    last_s: float
+    shift: str
+    """Seconds, as a fraction, that are added to all times of all streams in this part."""
+
+
+class ReadOptions(BaseModel):
+    """What a request says about reading its source."""
+
+    model_config = ConfigDict(frozen=True)
+
+    fps: str | None = None
+    """Frames a second of a source without times. None: as its headers say, else 25."""
+    program: int | None = None
+    """Number of the programme to read. None: the first with a picture."""
+
+
+AS_IT_SAYS = ReadOptions()
+
+
 class PicturePlan(BaseModel):
     """How the pictures that a network sees are made from the source file. Whoever decodes a source follows it, so that
     the frames that are enlarged and the frames that the output is compared with are the same."""
 
     model_config = ConfigDict(frozen=True)
 
-    demuxer: str = ""
-    """FFmpeg demuxer to open the file with. Empty: FFmpeg recognises the file by its content."""
+    stream: int | None = None
+    """Index of the picture stream. None: the first that is no cover."""
     frame_rate: str = ""
     """Frames a second of a source without times, as a fraction. Empty: the source has times of its own."""
     program: int | None = None
@@ -25,6 +51,10 @@ class PicturePlan(BaseModel):
     timeline: Literal["packets", "table"] = "packets"
     """Where the time stamps of frames come from: packets, where each holds one frame and the times ascend, else a table
     that was made by decoding the source once."""
+    table: str = ""
+    """Path of that table."""
+    clock: tuple[ClockPart, ...] = ()
+    """Parts of a source whose times jump. Empty: they do not."""
     deinterlace: Deinterlace = "none"
     """`single`: one frame a frame; `double`: one frame a field; `film`: telecine undone."""
     field_order: Literal["", "tff", "bff"] = ""

@@ -12,15 +12,17 @@ from sr_tasks.inference.backend import CPU_BACKENDS
 from sr_tasks.models.cards import ModelCard
 from sr_tasks.models.prepared import PreparedModel
 from sr_tasks.records.encode import EncodeSettings
+from sr_tasks.records.media import PicturePlan
 from sr_tasks.steps.records import PlanRecord
 
 _ROOMS = ("inference", "media", "models", "planes", "records")
 
 
 def fingerprint(
-    plan: PlanRecord, encode: EncodeSettings, prepared: PreparedModel, card: ModelCard, tile_px: int
-) -> str:
-    """sha256 over source, cuts, encoder settings, prepared model, tiles and code, 64 hexadecimal digits.
+    plan: PlanRecord, picture: PicturePlan, encode: EncodeSettings, prepared: PreparedModel, card: ModelCard,
+    tile_px: int,
+) -> str:  # fmt: skip
+    """sha256 over source, how it is read, cuts, encoder settings, prepared model, tiles and code, 64 hex digits.
 
     A network that is cut exactly and computed in fp32 on a CPU gives the same bytes in any tiles: there a job goes on
     with the chunks it has when the machine it runs on was given more or less memory.
@@ -30,6 +32,7 @@ def fingerprint(
         "code": code_version(),
         "source": plan.source_sha256,
         "chunks": [chunk.model_dump() for chunk in plan.chunks],
+        "picture": picture.model_dump(mode="json", exclude={"table"}),
         "encode": asdict(encode),
         "model": prepared.key,
         "tile_px": None if is_exact else tile_px,

@@ -57,7 +57,9 @@ def _run(job_id: str, device: Device, settings: Settings) -> dict[str, Any]:
         prepared=prepared,
         tile_px=tile_px,
         cache_hit=cache_hit,
-        fingerprint=fingerprint(plan, encode_settings(spec, source, plan), prepared, entry.card, tile_px),
+        fingerprint=fingerprint(
+            plan, source.media.picture, encode_settings(spec, source, plan), prepared, entry.card, tile_px
+        ),
     )
     ChunkStore(settings.workdir, record.fingerprint).register(job_id)
     folder.store("model", record)

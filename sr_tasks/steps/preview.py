@@ -2,10 +2,12 @@
 
 import secrets
 import shutil
+from pathlib import Path
 from typing import Any
 
 from sr_tasks.config import Settings
 from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.media.timeline import temporary_table
 from sr_tasks.steps import validate
 from sr_tasks.steps.choice import Choice
 from sr_tasks.steps.records import SourceRecord
@@ -18,10 +20,15 @@ _ANY_MODEL = Choice(model="", reason="", level=0.0, degradation=None)
 def preview(spec: JobSpec, settings: Settings) -> dict[str, Any]:
     """The plan of picture, repairs and streams. Raises the InputRefused errors that a job would raise for its source;
     looks at neither the target nor the model."""
+    with temporary_table() as table:
+        return _previewed(spec, settings, table)
+
+
+def _previewed(spec: JobSpec, settings: Settings, table: Path) -> dict[str, Any]:
     source, output = validate.locations(spec, settings)
     stat = transfer.stat(source, settings)
     path = transfer.fetch(source, settings.workdir / "fetched", settings)
-    found, fates = validate.looked(spec, path, output.suffix.lower(), settings)
+    found, fates = validate.looked(spec, path, output.suffix.lower(), settings, table)
     looked_at = validate.LookedAt(source=source, output=output, path=path, stat=stat, found=found, fates=fates)
     record = validate.record_of(looked_at, _ANY_MODEL)
     scratch = settings.workdir / "rehearsed" / f"preview-{secrets.token_hex(4)}"

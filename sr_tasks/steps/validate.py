@@ -1,5 +1,6 @@
 """Step `validate`: refuses before any expensive work what cannot come out right, and writes down what came in."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,10 @@ from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media.first_look import Findings, first_look, planned_streams
 from sr_tasks.media.streams import lost
+from sr_tasks.media.timeline import temporary_table
 from sr_tasks.planes.targets import for_codec
 from sr_tasks.records.containers import TARGETS, holds
-from sr_tasks.records.media import MediaInfo, StreamPlan, VideoInfo
+from sr_tasks.records.media import MediaInfo, ReadOptions, StreamPlan, VideoInfo
 from sr_tasks.steps.choice import Choice, choose, kept, require_possible
 from sr_tasks.steps.manifest import SIDECARS
 from sr_tasks.steps.records import OutputRecord, SourceRecord
@@ -31,6 +33,8 @@ from sr_tasks.storage.hashing import sha256_file
 from sr_tasks.storage.transfer import SourceStat
 from sr_tasks.storage.uris import LocalFile, Location
 
+TABLE = "frames.table"
+"""In the job folder: what comes out of a source whose packets do not say it."""
 MIN_SIDE_PX = 8
 SCRATCH_FACTOR = 2.2
 """Scratch a job takes, as a multiple of its output: the chunks, the joined file, and some room."""
@@ -39,7 +43,12 @@ SCRATCH_FACTOR = 2.2
 def run(spec: JobSpec, job_id: str, settings: Settings) -> dict[str, Any]:
     """Check the request and leave `spec` and `source` in a new job folder. Raises InputRefused errors."""
     folder = JobFolder(settings.workdir, job_id)
-    looked_at = check(spec, settings, fetch=lambda location: transfer.fetch(location, folder.path, settings))
+    looked_at = check(
+        spec,
+        settings,
+        fetch=lambda location: transfer.fetch(location, folder.path, settings),
+        table=folder.path / TABLE,
+    )
     if looked_at is None:
         raise UsageError("The source was not fetched.")
     video = looked_at.found.media.video
@@ -98,9 +107,12 @@ class LookedAt:
     fates: tuple[StreamPlan, ...]
 
 
-def check(spec: JobSpec, settings: Settings, fetch: Callable[[Location], Path] | None = None) -> LookedAt | None:
-    """Everything `validate` refuses but what only measuring the source tells, leaving nothing behind. Without `fetch`,
-    a remote source is looked at only by its server's word, and None returned."""
+def check(
+    spec: JobSpec, settings: Settings, fetch: Callable[[Location], Path] | None = None, table: Path | None = None
+) -> LookedAt | None:
+    """Everything `validate` refuses but what only measuring the source tells, leaving nothing behind but
+    `table`, the table of a source that needs one. Without `fetch`, a remote source is looked at only by its server's
+    word, and None returned."""
     source, output = locations(spec, settings)
     require_possible(spec, settings)
     stat = transfer.stat(source, settings)
@@ -117,17 +129,22 @@ def check(spec: JobSpec, settings: Settings, fetch: Callable[[Location], Path] |
         return None
     else:
         path = fetch(source)
-    found, fates = looked(spec, path, output.suffix.lower(), settings)
+    with contextlib.nullcontext(table) if table is not None else temporary_table() as place:
+        found, fates = looked(spec, path, output.suffix.lower(), settings, place)
     _refuse_small_disk(spec, found.media, settings, output)
     return LookedAt(source=source, output=output, path=path, stat=stat, found=found, fates=fates)
 
 
-def looked(spec: JobSpec, path: Path, suffix: str, settings: Settings) -> tuple[Findings, tuple[StreamPlan, ...]]:
-    """What a source is, and what becomes of its streams in an output of that suffix. Raises InputRefused errors."""
+def looked(
+    spec: JobSpec, path: Path, suffix: str, settings: Settings, table: Path
+) -> tuple[Findings, tuple[StreamPlan, ...]]:
+    """What a source is, and what becomes of its streams in an output of that suffix. `table` is where the table of
+    frames goes, if the source needs one. Raises InputRefused errors."""
     bounds = first_bounds(path, settings)
     found = first_look(
-        path, bounds, max_pixels=settings.max_pixels, max_duration_s=settings.max_duration_s, fields=spec.fields
-    )
+        path, bounds, max_pixels=settings.max_pixels, max_duration_s=settings.max_duration_s, fields=spec.fields,
+        options=ReadOptions(fps=spec.fps, program=spec.program), table=table,
+    )  # fmt: skip
     media = for_codec(found.media, spec.codec, strict=spec.strict)
     found = found.model_copy(update={"media": media})
     _refuse_unfit(spec, media, settings)

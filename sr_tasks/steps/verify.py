@@ -7,6 +7,7 @@ from sr_tasks.config import Settings
 from sr_tasks.errors import InputUnsupported
 from sr_tasks.media.probe import glance, probe
 from sr_tasks.media.streams import plan_streams
+from sr_tasks.media.timeline import temporary_table
 from sr_tasks.models.registry import Registry
 from sr_tasks.quality.gate import judge
 from sr_tasks.quality.records import Decision
@@ -19,8 +20,15 @@ from sr_tasks.telemetry.progress import Progress
 def verify(source_text: str, output_text: str, model: str, settings: Settings, observer: Progress) -> dict[str, Any]:
     """Verdict, findings and figures; `exit_code` is 0 if it passed, else 4. Raises InputRefused errors."""
     source, output = _local(source_text, settings), _local(output_text, settings)
+    with temporary_table() as table:
+        return _verified(source, output, table, model, settings, observer)
+
+
+def _verified(
+    source: Path, output: Path, table: Path, model: str, settings: Settings, observer: Progress
+) -> dict[str, Any]:
     entry = Registry.of(settings).get(model)
-    source_info, output_info = probe(source), probe(output)
+    source_info, output_info = probe(source, table=table), probe(output)
     scale = _scale(source_info, output_info)
     fates = _fates(source, output, source_info, output_info)
     assessment, proof, _ = compare(

@@ -231,7 +231,7 @@ def test_a_first_look_refuses_what_looking_in_the_program_refuses(tmp_path: Path
     with pytest.raises(InputTooLarge, match="160x96, past the limit of 5 pixels"):
         first_look(path, bounds, max_pixels=5, max_duration_s=60)
     path.write_bytes(b"#EXTM3U\nhttp://127.0.0.1/x.ts\n")
-    with pytest.raises(InputInvalid, match="not a video file"):
+    with pytest.raises(InputInvalid, match="a playlist in disguise"):
         first_look(path, bounds, max_pixels=1 << 20, max_duration_s=60)
 
 
