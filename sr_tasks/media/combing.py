@@ -90,7 +90,7 @@ class Combing:
 
     @property
     def combs_beyond_doubt(self) -> bool:
-        return self.blocks >= max(3, self.blocks_in_all // 64)
+        return self.blocks >= max(3, self.blocks_in_all // 32)
 
     @property
     def is_whole(self) -> bool:

@@ -5,6 +5,7 @@ Telecine shows film frames for two and three fields in turn, so that of five vid
 and one film frame comes twice. The woven ones are put together anew, and what comes twice is left out once.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -75,23 +76,23 @@ def woven(first: VideoFrame, second: VideoFrame, order: str) -> VideoFrame:
 
 
 def _blocks(items: Iterable[_T], start_pts: int | None) -> Iterator[_Block[_T]]:
-    """Items from `start_pts` on, five by five. The last block may be shorter."""
+    """Items from `start_pts` on, five by five. The last block may be shorter, and lasts as long as five frames did."""
     before: _T | None = None
     held: list[_T] = []
-    step = 1
-    for earlier, item, following in neighbours(items):
-        if earlier is not None:
-            step = item.pts - earlier.pts
+    stamps: deque[int] = deque(maxlen=BLOCK + 1)
+    for _, item, following in neighbours(items):
+        stamps.append(item.pts)
         if start_pts is None or item.pts >= start_pts:
             held.append(item)
         if not held:
             before = item
         elif len(held) == BLOCK or following is None:
-            is_full = len(held) == BLOCK and following is not None
-            spacing = following.pts - held[0].pts if is_full and following is not None else BLOCK * step
+            spacing = BLOCK * (stamps[-1] - stamps[0]) // max(1, len(stamps) - 1) or 1
+            if following is not None:
+                spacing = following.pts - held[0].pts
             kept = max(1, round(KEPT * len(held) / BLOCK))
-            stamps = [KEPT * held[0].pts + place * spacing for place in range(kept)]
-            yield _Block(before=before, items=held, stamps=stamps, spacing=spacing)
+            shown = [KEPT * held[0].pts + place * spacing for place in range(kept)]
+            yield _Block(before=before, items=held, stamps=shown, spacing=spacing)
             before, held = item, []
 
 

@@ -68,16 +68,6 @@ class Place:
         """Whether most of what moves is of one moment a frame."""
         return not self.order and 2 * sum(look.is_whole for look in self.looks) > self.moving
 
-    @property
-    def is_telecined(self) -> bool:
-        """Whether two frames of every five are woven, always the same, and the others are not."""
-        woven = {place for place, look in enumerate(self.looks) if look.is_woven}
-        for phase in range(film.BLOCK):
-            due = {place for place in range(len(self.looks)) if (place - phase) % film.BLOCK < 2}
-            if woven <= due and len(woven) >= max(4, 0.75 * len(due)):
-                return True
-        return False
-
 
 @dataclass(frozen=True, kw_only=True)
 class Look:
@@ -109,8 +99,17 @@ class Look:
 
     @property
     def is_telecined(self) -> bool:
-        ordered = [place for place in self.combed if place.order != "mixed"]
-        return sum(place.is_telecined for place in ordered) > 0.7 * len(ordered) > 0
+        """Whether two frames of every five are woven, and the others are not: what a frame is, the fifth behind it is
+        too, but for places where a film was cut."""
+        looks = [look for place in self.combed for look in place.looks if look.moves]
+        pairs = [
+            look.is_woven == fifth.is_woven
+            for place in self.combed
+            for look, fifth in zip(place.looks, place.looks[film.BLOCK :], strict=False)
+            if look.moves and fifth.moves
+        ]
+        woven = sum(look.is_woven for look in looks)
+        return woven >= 4 and 0.2 < woven / len(looks) < 0.6 and sum(pairs) >= 0.8 * len(pairs) > 0
 
 
 def look_at(path: Path, video: VideoInfo, picture: PicturePlan = UNTOUCHED) -> Look:
