@@ -111,8 +111,10 @@ def codes(frame: VideoFrame) -> Codes:
 
 
 def combing(before: Codes | None, frame: Codes, behind: Codes | None) -> Combing:
-    """Of `frame` [H, W] among its neighbours. None: there is none, or it has another size."""
-    before, behind = (frame if other is None or other.shape != frame.shape else other for other in (before, behind))
+    """Of `frame` [H, W] among its neighbours. None: there is none, or it has another size; the other stands in for it,
+    so that no order shows."""
+    near = [other for other in (before, behind) if other is not None and other.shape == frame.shape] or [frame]
+    before, behind = near[0], near[-1]
     found = _combing(before, frame, behind, _MOVES[0], _IGNORED[0])
     if min(found.tff, found.bff) >= _MIN_ENERGY:
         return found

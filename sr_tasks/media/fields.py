@@ -90,7 +90,7 @@ def _film(frames: Iterable[DecodedFrame], plan: PicturePlan) -> Iterator[Decoded
         found = combing(before[1] if before else None, luma, behind[1] if behind else None)
         if found.is_woven and before is not None and _shape(before[0].frame) == _shape(item.frame):
             picture = film.woven(item.frame, before[0].frame, found.order)
-        elif not found.combs_beyond_doubt:
+        elif not (found.combs_beyond_doubt and (found.order or found.is_mixed)):
             picture = item.frame
         yield replace(item, frame=picture)
 
