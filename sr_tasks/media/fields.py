@@ -1,6 +1,7 @@
 """Fields to frames: interlaced pictures are deinterlaced before the network, each by its neighbours alone, so that a
 chunk holds what the whole film holds. Time stamps are worked out here too, from those of the file."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -9,13 +10,22 @@ from typing import Final
 import av.error
 from av.filter import Graph
 from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation
 
 from sr_tasks.errors import InputUnsupported
 from sr_tasks.media import film
 from sr_tasks.media.combing import codes, combing
 from sr_tasks.media.decoded import DecodedFrame, neighbours
 from sr_tasks.media.scan import FramePoint
+from sr_tasks.planes.formats import pixel_format
 from sr_tasks.records.media import PicturePlan
+
+_FILTERED: Final = re.compile(
+    r"^(?:yuv4(?:1[01]|2[02]|4[04])p|yuvj4(?:11|2[02]|4[04])p|yuv4(?:2[02]|44)p(?:9|14|16)le|yuv4(?:2[02]|4[04])p1[02]le"
+    r"|yuva4(?:2[02]|44)p(?:(?:9|10|16)le)?|gbrp(?:(?:9|1[0246])le)?|gbrap(?:16le)?|gray(?:16le)?)$"
+)
+"""Pixel formats that bwdif takes as they are."""
+_EXACT: Final = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
 
 _TICKS: Final = {"none": 1, "single": 1, "double": 2, "film": film.KEPT}
 _PARITY: Final = {"": "auto", "tff": "tff", "bff": "bff"}
@@ -46,7 +56,11 @@ def presented_points(points: Iterable[FramePoint], plan: PicturePlan) -> Iterato
 
 
 def deinterlaced(frames: Iterable[DecodedFrame], plan: PicturePlan, start_pts: int) -> Iterator[DecodedFrame]:
-    """The presented frames of a file's frames, from `start_pts` of the file on. Those before are context alone."""
+    """The presented frames of a file's frames, from `start_pts` of the file on. Those before are context alone.
+
+    Frames in pixel formats that are not planar come out in planar ones that hold the same.
+    """
+    frames = (replace(item, frame=_planar(item.frame)) for item in frames)
     if plan.deinterlace == "film":
         yield from film.frames(_film(frames, plan), start_pts)
         return
@@ -56,16 +70,19 @@ def deinterlaced(frames: Iterable[DecodedFrame], plan: PicturePlan, start_pts: i
         if item.pts >= start_pts:
             for place, picture in enumerate(item.pictures):
                 pts = ticks(plan) * item.pts + place * step
-                yield DecodedFrame(pts=pts, frame=picture, is_repeat=item.is_repeat)
+                yield replace(item.stored, pts=pts, frame=picture)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Whole:
     """A frame of the file with the pictures it is presented by, none of which combs."""
 
-    pts: int
+    stored: DecodedFrame
     pictures: list[VideoFrame]
-    is_repeat: bool
+
+    @property
+    def pts(self) -> int:
+        return self.stored.pts
 
 
 def _whole(frames: Iterable[DecodedFrame], plan: PicturePlan) -> Iterator[_Whole]:
@@ -78,7 +95,7 @@ def _whole(frames: Iterable[DecodedFrame], plan: PicturePlan) -> Iterator[_Whole
         is_interlaced = plan.trust_flags and item.frame.interlaced_frame and not found.is_whole
         if not (found.is_combed or is_interlaced):
             pictures = [item.frame] * len(pictures)
-        yield _Whole(pts=item.pts, pictures=pictures, is_repeat=item.is_repeat)
+        yield _Whole(stored=replace(item, is_corrupt=item.is_corrupt or item.frame.is_corrupt), pictures=pictures)
 
 
 def _film(frames: Iterable[DecodedFrame], plan: PicturePlan) -> Iterator[DecodedFrame]:
@@ -92,7 +109,7 @@ def _film(frames: Iterable[DecodedFrame], plan: PicturePlan) -> Iterator[Decoded
             picture = film.woven(item.frame, before[0].frame, found.order)
         elif not (found.combs_beyond_doubt and (found.order or found.is_mixed)):
             picture = item.frame
-        yield replace(item, frame=picture)
+        yield replace(item, frame=picture, is_corrupt=item.is_corrupt or item.frame.is_corrupt)
 
 
 class _Bwdif:
@@ -127,6 +144,23 @@ class _Bwdif:
         source = graph.add_buffer(width=like.width, height=like.height, format=like.format, time_base=tick)
         graph.link_nodes(source, graph.add("bwdif", self._options), graph.add("buffersink")).configure()
         return graph
+
+
+def _planar(frame: VideoFrame) -> VideoFrame:
+    """A frame as bwdif takes it. No row is mixed with another."""
+    if _FILTERED.match(frame.format.name):
+        return frame
+    kind = pixel_format(frame.format.name)
+    alpha = "a" if kind.has_alpha else ""
+    if kind.is_rgb:
+        name = f"gbr{alpha}p"
+    elif kind.sampling == "gray":
+        name = "gray"
+    else:
+        name = f"yuv{alpha}{kind.sampling}p"
+    if kind.bit_depth > 8:
+        name += f"{kind.bit_depth if name.startswith('yuv') and not alpha else 16}le"
+    return frame.reformat(format=name, interpolation=_EXACT)
 
 
 def _shape(frame: VideoFrame) -> tuple[int, int, str]:

@@ -7,7 +7,7 @@ and one film frame comes twice. The woven ones are put together anew, and what c
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -57,7 +57,7 @@ def frames(whole: Iterable[DecodedFrame], start_pts: int) -> Iterator[DecodedFra
     """The film's frames, of the file's without combs, from `start_pts` of the file on. Those before are context."""
     for block in _blocks(whole, start_pts):
         for item, pts in zip(_different(block), block.stamps, strict=True):
-            yield DecodedFrame(pts=pts, frame=item.frame, is_repeat=item.is_repeat)
+            yield replace(item, pts=pts)
 
 
 def woven(first: VideoFrame, second: VideoFrame, order: str) -> VideoFrame:
