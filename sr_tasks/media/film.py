@@ -101,6 +101,9 @@ def _different(block: _Block[DecodedFrame]) -> list[DecodedFrame]:
     pictures = [codes(item.frame) for item in block.items]
     earlier = codes(block.before.frame) if block.before is not None else None
     changes = [_change(*pair) for pair in pairwise([earlier, *pictures])]
+    if earlier is None and len(changes) > 1:
+        # The first frame of all: it goes only if nothing comes twice.
+        changes[0] = (sorted(changes[1:])[len(changes) // 2 - 1][0] / 2, 0.0)
     ranked = sorted(range(len(changes)), key=lambda place: (changes[place], place), reverse=True)
     kept = sorted(ranked[: len(block.stamps)])
     return [block.items[place] for place in kept]

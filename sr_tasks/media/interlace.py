@@ -23,8 +23,8 @@ from sr_tasks.records.media import UNTOUCHED, PicturePlan, VideoInfo
 DECODED_PX: Final = 60_000_000
 """Px to decode at most for the first look, all places together."""
 _PLACES: Final = (3, 24)
-_RUN: Final = 5
-"""Frames in a row at a place. The inner ones have neighbours on both sides."""
+_RUN: Final = 6
+"""Frames in a row at a place. The inner ones have neighbours on both sides. No multiple of telecine's period."""
 _LONG_RUN: Final = 17
 """Three periods of telecine, and neighbours: where the first look found something."""
 _LONG_PLACES: Final = 4
@@ -147,7 +147,9 @@ class _Reader:
             for target in targets:
                 if not self.is_short:
                     frames = self._frames(container, stream, target)
-                held = self._run(frames, target, run) or self._from_the_start(target, run)
+                held = self._run(frames, target, run)
+                if not held and not self.is_short:
+                    held = self._from_the_start(target, run)
                 if held:
                     yield _place(target, held)
             self.stated = int(stream.codec_context.field_order)
