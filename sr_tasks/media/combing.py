@@ -31,7 +31,9 @@ _MIN_ENERGY: Final = 3.0
 _MIN_BLOCK: Final = 1.5
 _ORDER: Final = 1.25
 _CLEAR_ORDER: Final = 1.6
+_PLAIN_ORDER: Final = 3.0
 """How many times as far apart the fields are in the wrong order as in the right one."""
+_FAINTLY_COMBS: Final = 0.1
 _COMBS: Final = 0.55
 _CLEARLY_COMBS: Final = 0.8
 """Share of what a row of the nearest other moment differs by. What differs by less is of the same moment."""
@@ -67,7 +69,8 @@ class Combing:
         near, far = min(self.tff, self.bff), max(self.tff, self.bff)
         is_like_a_comb = self.own > _COMBS * near and self.own > _ROUGH * self.within and far > _ORDER * near
         is_clear = self.own > _CLEARLY_COMBS * near and far > _CLEAR_ORDER * near
-        if self.own < _MIN_ENERGY or not (is_like_a_comb or is_clear):
+        is_plain = self.own > _FAINTLY_COMBS * near and far > _PLAIN_ORDER * near
+        if self.own < _MIN_ENERGY or not (is_like_a_comb or is_clear or is_plain):
             return ""
         return "tff" if self.tff < self.bff else "bff"
 
