@@ -19,12 +19,13 @@ from sr_tasks.media import languages, tags
 from sr_tasks.media.clock import packets_on_one_clock
 from sr_tasks.media.convert import Converter, Copy, converter, copied
 from sr_tasks.media.encode import encode_error, open_chunk, read_packets
+from sr_tasks.media.mastered import with_hdr
 from sr_tasks.media.scan import PtsHash
 from sr_tasks.media.source import open_source, translated
 from sr_tasks.media.streams import is_cover
 from sr_tasks.media.trial import timed
 from sr_tasks.records.containers import CHAPTER_TRACKS, MUXER_OPTIONS, TARGETS
-from sr_tasks.records.media import ClockPart, StreamPlan, VideoInfo
+from sr_tasks.records.media import NO_HDR, ClockPart, HdrInfo, StreamPlan, VideoInfo
 
 _COVER_TYPES = {"mjpeg": ("jpg", "image/jpeg")} | {
     name: (name, f"image/{name}") for name in ("png", "bmp", "gif", "webp")
@@ -44,10 +45,10 @@ class ChunkFile:
 def assemble(
     source_path: Path, output_path: Path, suffix: str, video: VideoInfo, chunks: Iterable[ChunkFile],
     fates: list[StreamPlan], display_matrix: tuple[int, ...] | None,
-    clock: tuple[ClockPart, ...] = (),
+    clock: tuple[ClockPart, ...] = (), hdr: HdrInfo = NO_HDR,
 ) -> str:  # fmt: skip
     """Write the joined picture and every kept stream to `output_path`; returns sha256 over the joined time stamps.
-    `clock` says where the source's times jump.
+    `clock` says where the source's times jump; `hdr` is for the container, beside what the chunks say themselves.
 
     Packets are merged in the order of their decoding times, so memory does not grow with the length. Raises
     IntegrityBroken if the joined time stamps are not exactly the source's.
@@ -57,9 +58,10 @@ def assemble(
     muxer = TARGETS[suffix]
     options = MUXER_OPTIONS.get(muxer, {}) | ({"movflags": "+faststart"} if muxer in ("mp4", "mov") else {})
     with open_source(source_path) as source, _Output(output_path, muxer, options) as output:
-        with open_chunk(chunk_files[0].path) as first:
-            streams = _add_streams(source, output, first.streams.video[0], fates, source_path)
-        target = streams.pop(video.index).stream
+        with open_chunk(chunk_files[0].path) as first, with_hdr(first, hdr) as like:
+            streams = _add_streams(source, output, like, fates, source_path)
+            target = streams.pop(video.index).stream
+            target.time_base = first.streams.video[0].time_base
         _describe_picture(target, video, output, display_matrix)
         _carry_tags(source, output, target, video.index)
         picture = _picture_packets(chunk_files, video, target, digest)

@@ -22,6 +22,20 @@ def description(container: Container) -> str:
             av.logging.set_level(level)
 
 
+def stream_description(container: Container, index: int) -> str:
+    """The lines of one stream; empty if there is none. What its tags say is not among them, as anybody may write it."""
+    lines: list[str] = []
+    is_inside = is_tags = False
+    for line in description(container).splitlines():
+        if match := re.match(r"\s+Stream #\d+:(\d+)", line):
+            is_inside, is_tags = int(match[1]) == index, False
+        elif re.match(r"    (Metadata|Side data):$", line):
+            is_tags = line.strip() == "Metadata:"
+        if is_inside and not is_tags:
+            lines.append(line)
+    return "\n".join(lines)
+
+
 def code_tags(container: Container) -> dict[int, str]:
     """Four-character codes by stream index, of the streams that have one in readable letters."""
     return {int(index): code for index, code in _STREAM.findall(description(container))}

@@ -1,6 +1,5 @@
 """Probe: reads what a file is, by demuxing all of it and decoding its first frames. Decides nothing."""
 
-import re
 import struct
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -15,7 +14,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from sr_tasks.errors import InputInvalid, InputTooLarge
-from sr_tasks.media.described import codec_name, description
+from sr_tasks.media.colour import chroma_location, lost_side_data, refuse_own_colours
+from sr_tasks.media.described import codec_name
 from sr_tasks.media.reading import Shown, Times, chosen_stream, read_times
 from sr_tasks.media.scan import StreamTally
 from sr_tasks.media.source import open_source, picture_stream, translated
@@ -25,18 +25,7 @@ from sr_tasks.planes.targets import pixel_facts
 from sr_tasks.records.colour import FULL
 from sr_tasks.records.media import AS_IT_SAYS, HdrInfo, MediaInfo, ReadOptions, StreamInfo, VideoInfo
 
-_CHROMA_LOCATIONS = {"left": 1, "center": 2, "topleft": 3, "top": 4, "bottomleft": 5, "bottom": 6}
 _FIELD_ORDER_INTERLACED = frozenset({2, 3, 4, 5})
-_LOST_SIDE_DATA = {
-    SideDataType.A53_CC: "closed captions inside the picture stream",
-    SideDataType.DYNAMIC_HDR_PLUS: "HDR10+ dynamic metadata",
-    SideDataType.DOVI_METADATA: "Dolby Vision metadata",
-    SideDataType.DOVI_RPU_BUFFER: "Dolby Vision metadata",
-    SideDataType.SPHERICAL: "spherical (360 degree) metadata",
-    SideDataType.STEREO3D: "stereo 3D metadata",
-}
-"""What frames may carry that an encoder of ours does not write: said in the stream table, not passed over."""
-
 _LOOK_AT_FRAMES = 8
 _LOOK_AT_PACKETS = 1000
 
@@ -67,7 +56,7 @@ def probe(
     times = read_times(path, options, first.shown, table)
     with open_source(path) as container:
         video = picture_stream(container, path, times.picture.stream)
-        facts = _video_info(path, video, first, times, _chroma_location(container, video))
+        facts = _video_info(path, video, first, times, chroma_location(container, video))
         _refuse_cut_off(container, video, path, times)
         return MediaInfo(
             path=str(path),
@@ -133,15 +122,10 @@ def _first_frames(container: InputContainer, video: VideoStream, path: Path) -> 
                 break
     if found is None:
         raise InputInvalid(f"No frame of {path.name} can be decoded.", hint="Check the file in a media player.")
+    refuse_own_colours(container, video, found.frame)
     found.interlaced |= video.codec_context.field_order in _FIELD_ORDER_INTERLACED
     found.shown = found.shown._replace(is_interlaced=found.interlaced)
     return found
-
-
-def lost_side_data(frame: VideoFrame) -> set[str]:
-    """Names of what a frame carries beside its pixels that does not survive a new encode."""
-    held = frame.side_data
-    return {name for kind, name in _LOST_SIDE_DATA.items() if held.get(kind) is not None}  # type: ignore[call-overload]
 
 
 def _look_at(frame: VideoFrame, *, is_broken: bool) -> FirstFrames:
@@ -222,14 +206,3 @@ def _stream_info(stream: Stream, tally: StreamTally | None) -> StreamInfo:
         packets=tally.packets if tally else 0,
         start_s=tally.start_s if tally else None,
     )
-
-
-def _chroma_location(container: InputContainer, video: VideoStream) -> int:
-    """AVChromaLocation. PyAV does not expose the field; FFmpeg's own description of the stream does name it."""
-    for line in description(container).splitlines():
-        if f"Stream #0:{video.index}" in line and "Video:" in line:
-            inside = re.search(r"yuvj?\d\d\dp\w*\(([^)]*)\)", line)
-            for word in inside[1].split(",") if inside else ():
-                if word.strip() in _CHROMA_LOCATIONS:
-                    return _CHROMA_LOCATIONS[word.strip()]
-    return 0

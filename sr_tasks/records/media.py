@@ -184,6 +184,9 @@ class HdrInfo(BaseModel):
     content_light_level: bytes = b""
 
 
+NO_HDR: Final = HdrInfo()
+
+
 class Chunk(BaseModel):
     """Frames with `start_pts <= pts < end_pts`, in the source's time base."""
 

@@ -32,7 +32,7 @@ def run(job_id: str, settings: Settings) -> dict[str, Any]:
     with replacing(target) as partial:
         assemble(
             Path(source.local_path), partial, source.suffix, source.media.video, files, list(source.fates),
-            source.display_matrix, source.media.picture.clock,
+            source.display_matrix, source.media.picture.clock, source.hdr,
         )  # fmt: skip
     record = OutputRecord(
         path=str(target),

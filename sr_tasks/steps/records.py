@@ -46,6 +46,13 @@ class SourceRecord(_Record):
     rehearsal: Rehearsal | None = None
     """What a few seconds of the source showed."""
 
+    @property
+    def hdr(self) -> HdrInfo:
+        return HdrInfo(
+            mastering_display=bytes.fromhex(self.mastering_display_hex),
+            content_light_level=bytes.fromhex(self.content_light_level_hex),
+        )
+
 
 class PlanRecord(_Record):
     """Left by `plan`."""
@@ -120,10 +127,7 @@ def encode_settings(spec: JobSpec, source: SourceRecord, plan: PlanRecord) -> En
         colorspace=video.colorspace,
         chroma_location=video.chroma_location,
         sample_aspect_ratio=Fraction(video.sample_aspect_ratio.replace(":", "/")),
-        hdr=HdrInfo(
-            mastering_display=bytes.fromhex(source.mastering_display_hex),
-            content_light_level=bytes.fromhex(source.content_light_level_hex),
-        ),
+        hdr=source.hdr,
     )
 
 

@@ -1,6 +1,7 @@
 """Colour through whole jobs: what a source says and leaves unsaid is what its output says, by ffprobe's reading."""
 
 import subprocess
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -83,3 +84,61 @@ def test_a_partly_tagged_source_keeps_what_it_says(
     output = Path(enhance(source, f"out{suffix}", codec=codec)["output"])
     assert meaning(output) == meaning(source)
     assert len(meaning(source)) == len({"color_range"} | set(PARTS[part]))
+
+
+_DISPLAY = {
+    "red_x": 0.68, "red_y": 0.32, "green_x": 0.265, "green_y": 0.69, "blue_x": 0.15, "blue_y": 0.06,
+    "white_point_x": 0.3127, "white_point_y": 0.329, "min_luminance": 0.005, "max_luminance": 1000.0,
+}  # fmt: skip
+_LIGHT = {"max_content": 900.0, "max_average": 300.0}
+
+
+def stated(path: Path) -> dict[str, float]:
+    """The static HDR metadata that the container states, as Debian's ffprobe reads it."""
+    asked = ["-select_streams", "v:0", "-show_entries", "stream_side_data", "-of", "default=nw=1"]
+    text = subprocess.run(["ffprobe", "-v", "error", *asked, str(path)], capture_output=True, text=True, check=True)
+    pairs = (line.split("=", 1) for line in text.stdout.splitlines() if "=" in line)
+    return {name: float(Fraction(value)) for name, value in pairs if name in _DISPLAY | _LIGHT}
+
+
+def hdr_source(folder: Path) -> Path:
+    """HDR10 whose static metadata are in the container alone."""
+    plain = make(
+        folder / "plain.mkv",
+        Clip(
+            frames=6, width=64, height=48, codec="ffv1", pix_fmt="yuv420p10le",
+            color_range=1, color_primaries=9, color_trc=16, colorspace=9,
+        ),
+    )  # fmt: skip
+    path = folder / "hdr.mkv"
+    names = ("red_x", "red_y", "green_x", "green_y", "blue_x", "blue_y")
+    chroma = ",".join(str(_DISPLAY[name]) for name in names)
+    white = f"{_DISPLAY['white_point_x']},{_DISPLAY['white_point_y']}"
+    options = {
+        "--chromaticity-coordinates": chroma,
+        "--white-colour-coordinates": white,
+        "--max-luminance": _DISPLAY["max_luminance"],
+        "--min-luminance": _DISPLAY["min_luminance"],
+        "--max-content-light": int(_LIGHT["max_content"]),
+        "--max-frame-light": int(_LIGHT["max_average"]),
+    }
+    flags = [part for name, value in options.items() for part in (name, f"0:{value}")]
+    subprocess.run(["mkvmerge", "-q", "-o", str(path), *flags, str(plain)], check=True)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("codec", "suffix"),
+    [
+        ("h264", ".mp4"), ("h264", ".mkv"), ("hevc", ".mov"), ("hevc", ".mkv"), ("av1", ".mp4"), ("av1", ".webm"),
+        ("vp9", ".webm"), ("prores", ".mov"), ("ffv1", ".mkv"),
+    ],
+)  # fmt: skip
+def test_hdr_metadata_of_the_container_are_stated_by_the_outputs_container(
+    codec: str, suffix: str, enhance: Enhance, tmp_path: Path
+) -> None:
+    source = hdr_source(tmp_path)
+    assert stated(source) == pytest.approx(_DISPLAY | _LIGHT, rel=1e-6)
+    output = Path(enhance(source, f"out{suffix}", codec=codec)["output"])
+    assert stated(output) == pytest.approx(_DISPLAY | _LIGHT, rel=1e-6)
+    assert tags(output)["color_transfer"] == "smpte2084"

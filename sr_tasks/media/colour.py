@@ -1,0 +1,70 @@
+"""Colour and HDR facts of a picture stream: what FFmpeg reads of them, what gets lost, and what cannot be right."""
+
+import re
+from typing import Final
+
+from av.container import InputContainer
+from av.sidedata.sidedata import Type as SideDataType
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from sr_tasks.errors import InputUnsupported
+from sr_tasks.media.described import stream_description
+from sr_tasks.records.colour import FULL, UNSPECIFIED
+
+_CHROMA_LOCATIONS: Final = {"left": 1, "center": 2, "topleft": 3, "top": 4, "bottomleft": 5, "bottom": 6}
+_DOLBY_VISION: Final = "Dolby Vision metadata"
+_LOST_SIDE_DATA: Final = {
+    SideDataType.A53_CC: "closed captions inside the picture stream",
+    SideDataType.DYNAMIC_HDR_PLUS: "HDR10+ dynamic metadata",
+    SideDataType.DOVI_METADATA: _DOLBY_VISION,
+    SideDataType.DOVI_RPU_BUFFER: _DOLBY_VISION,
+    SideDataType.SPHERICAL: "spherical (360 degree) metadata",
+    SideDataType.STEREO3D: "stereo 3D metadata",
+}
+"""What frames may carry that an encoder of ours does not write: said in the stream table, not passed over."""
+_RECORD: Final = re.compile(r"DOVI configuration record: .*?profile: (\d+),.*?compatibility id: (\d+)")
+_OWN_COLOURS: Final = frozenset({5, 10, 20})
+"""Profiles of Dolby Vision that may come without a picture in usual colours; compatibility id 0 then says so."""
+
+
+def lost_side_data(frame: VideoFrame) -> set[str]:
+    """Names of what a frame carries beside its pixels that does not survive a new encode."""
+    held = frame.side_data
+    return {name for kind, name in _LOST_SIDE_DATA.items() if held.get(kind) is not None}  # type: ignore[call-overload]
+
+
+def chroma_location(container: InputContainer, video: VideoStream) -> int:
+    """AVChromaLocation. PyAV does not expose the field; FFmpeg's own description of the stream does name it."""
+    inside = re.search(r"yuvj?\d\d\dp\w*\(([^)]*)\)", stream_description(container, video.index).partition("\n")[0])
+    for word in inside[1].split(",") if inside else ():
+        if word.strip() in _CHROMA_LOCATIONS:
+            return _CHROMA_LOCATIONS[word.strip()]
+    return 0
+
+
+def refuse_own_colours(container: InputContainer, video: VideoStream, frame: VideoFrame) -> None:
+    """Raises InputUnsupported for Dolby Vision whose picture has colours of its own: it is right only with metadata
+    that follows the picture at its own size, and no encoder of ours writes it.
+
+    Where the container has no record of Dolby Vision, metadata in a frame that names no transfer and has full range
+    tells the same.
+    """
+    record = _RECORD.search(stream_description(container, video.index))
+    if record is not None:
+        profile, compatibility = int(record[1]), int(record[2])
+        has_own = profile in _OWN_COLOURS and compatibility == 0
+        name = f"Dolby Vision profile {profile}"
+    else:
+        has_own = (
+            _DOLBY_VISION in lost_side_data(frame)
+            and int(frame.color_range) == FULL
+            and int(frame.color_trc) == UNSPECIFIED
+        )
+        name = "Dolby Vision"
+    if has_own:
+        raise InputUnsupported(
+            f"The picture is in {name}, in colours of its own (compatibility id 0): without its metadata, which an "
+            "enlarged picture cannot keep, they would be wrong.",
+            hint="Convert it to HDR10 or SDR first, with a program that knows Dolby Vision (libplacebo does).",
+        )
