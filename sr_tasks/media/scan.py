@@ -25,6 +25,10 @@ NULL_FRAME_BYTES = 8
 _VP8_SHOW_FRAME = 0x10
 """Bit of a VP8 packet's first byte; without it the frame is a reference for others and not shown."""
 
+_SEQUENCE, _EXTENSION = b"\0\0\1\xb3", b"\0\0\1\xb5"
+"""Start codes of MPEG video: a sequence's header, and the extension behind it."""
+_SEQUENCE_BYTES = 256
+
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class FramePoint:
@@ -201,4 +205,28 @@ def _oddity_of(video: VideoStream) -> Callable[["Packet[Any]"], bool]:
         return lambda packet: packet.size <= NULL_FRAME_BYTES
     if video.codec_context.name == "vp8":
         return lambda packet: not bytes(memoryview(packet)[:1])[0] & _VP8_SHOW_FRAME
+    if video.codec_context.name in ("mpeg1video", "mpeg2video"):
+        return _SequenceChange()
     return lambda packet: False
+
+
+class _SequenceChange:
+    """Tells where MPEG video goes on with another size, aspect or scan: the decoder starts anew there, and drops the
+    picture that it still holds."""
+
+    def __init__(self) -> None:
+        self._first: tuple[bytes, int] | None = None
+
+    def __call__(self, packet: "Packet[Any]") -> bool:
+        if not packet.is_keyframe:
+            return False
+        head = bytes(memoryview(packet)[:_SEQUENCE_BYTES])
+        at, extension = head.find(_SEQUENCE), head.find(_EXTENSION)
+        if at < 0 or len(head) < at + 8:
+            return False
+        is_progressive = (
+            head[extension + 5] & 8 if 0 <= extension < len(head) - 5 and head[extension + 4] >> 4 == 1 else 8
+        )
+        sequence = head[at + 4 : at + 7] + bytes([head[at + 7] >> 4]), is_progressive
+        self._first = self._first or sequence
+        return sequence != self._first

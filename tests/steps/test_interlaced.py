@@ -150,3 +150,25 @@ def test_dv_is_deinterlaced(tmp_path: Path, enhance: Enhance) -> None:
     assert len(after) == len(before)
     assert np.mean([comb(shrunk(f)) for f in after[1:-1]]) < 0.3 * np.mean([comb(f) for f in before])
     assert manifest(tmp_path / "out.mkv")["source"]["probe"]["picture"]["field_order"] == "bff"
+
+
+def test_a_broadcast_that_turns_interlaced_comes_out_as_players_show_it(tmp_path: Path, enhance: Enhance) -> None:
+    """MPEG-2 begins a new sequence there, at which decoders drop the picture they still hold."""
+    whole, combed = panned(25, 3, seed=3), interlaced(panned(50, 1.5), "tff")
+    coding = {"b": "5000000", "g": "12", "bf": "2"}
+    write(tmp_path / "a.ts", whole, "mpeg2video", coding)
+    write(tmp_path / "b.ts", combed, "mpeg2video", {**coding, "flags": "+ildct+ilme"})
+    parts = []
+    for name, offset in (("a.ts", "0"), ("b.ts", "1")):
+        parts.append(tmp_path / f"part-{name}")
+        copying = ["-c", "copy", "-output_ts_offset", offset, "-muxdelay", "0"]
+        subprocess.run(["ffmpeg", "-v", "error", "-i", str(tmp_path / name), *copying, str(parts[-1])], check=True)
+    source = tmp_path / "in.ts"
+    source.write_bytes(b"".join(part.read_bytes() for part in parts))
+    enhance(source, "out.mkv")
+    before, _ = shown(source)
+    after, _ = shown(tmp_path / "out.mkv")
+    assert len(after) == len(before)
+    said = manifest(tmp_path / "out.mkv")
+    assert said["source"]["probe"]["picture"]["field_order"] == "tff"
+    assert np.mean([comb(shrunk(f)) for f in after]) < 0.3 * np.mean([comb(f) for f in before])
