@@ -22,7 +22,7 @@ INSTALL = for try in 1 2 3; do \
 QUICK := $(PYTHON) -m pytest -m 'not live' -n auto --dist loadfile
 EMBEDDED := PYTHONPATH=.:plugins $(PYTHON) -m sr_airflow.embedded
 
-.PHONY: help setup enhance up down status test test-quick check bench drill gpu-check clean
+.PHONY: help setup enhance up down status test test-quick check bench calibrate drill gpu-check clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,9 @@ check: .venv/.dev ## Format, lint, types, import walls, spelling
 
 bench: .venv/.dev ## Measure speed, memory and quality against the figures to reach (CLIP=own.mp4)
 	@eval "exec $(PYTHON) -m tests.bench $$ARGS"
+
+calibrate: .venv/.dev ## Measure what the quality gate refuses and catches on generated clips (ARGS="--every 8" for some)
+	@eval "exec $(PYTHON) -m tests.quality.calibrate $$ARGS"
 
 drill: .venv/.dev ## Raise every alert by its fault on a real Airflow, and do what its runbook says (ARGS="SrDiskLow" for some)
 	@eval "exec env PYTHONPATH=.:plugins $(PYTHON) -m tests.monitoring.drill $$ARGS"

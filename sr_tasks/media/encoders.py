@@ -19,6 +19,9 @@ _VP9_SPEEDS: Final = dict(zip(_PRESETS, (8, 6, 5, 4, 3, 2, 1, 1, 0), strict=True
 _AV1_THREADED_PX: Final = 64
 """With more than one thread SVT-AV1 4 never comes back from some pictures whose shorter side has fewer px."""
 
+_HEVC_TREE_PX: Final = 64
+"""In a narrower picture (below 50 px) x265 4.1 writes past its buffers where it weighs blocks by what follows from them
+(`cutree`), which ends the process."""
 _HEVC_REORDERED_FRAMES: Final = 3
 """In a shorter file x265 4.1 reads what nobody wrote where it looks for B-frames: each try gives other bytes, and some
 give time stamps that no muxer takes."""
@@ -44,6 +47,8 @@ def _h264(s: EncodeSettings) -> dict[str, str]:
 def _hevc(s: EncodeSettings) -> dict[str, str]:
     private = hdr.x26x_params(s.hdr, "master-display", "max-cll")
     private |= {"log-level": "error", "pools": str(s.threads), "frame-threads": "1"}
+    if s.width < _HEVC_TREE_PX:
+        private |= {"cutree": "0"}
     return {"crf": str(s.crf), "preset": s.preset, "x265-params": _joined(private)}
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import cv2
 
 from sr_tasks.errors import IntegrityBroken
+from sr_tasks.planes.resample import chroma_siting
+from sr_tasks.quality.colors import Siting
 from sr_tasks.quality.figures import (
     Comparer,
     Look,
@@ -24,6 +26,7 @@ from sr_tasks.quality.order import Order
 from sr_tasks.quality.pictures import Album
 from sr_tasks.quality.records import Assessment, DecodeFacts
 from sr_tasks.quality.tallies import Place, Stamps, Summary
+from sr_tasks.records import colour
 from sr_tasks.records.media import Chunk, MediaInfo, VideoInfo
 
 CLOSER_EVERY = 4
@@ -71,7 +74,7 @@ def assess(
     tally = DecodeTally()
     before = with_missing(source_frames(source, source_info, places), damaged_pts)
     after = prefetched(decoded(output, output_info.video.index, max(1, threads - 1), tally))
-    run = _Run(source_info, output_info, scale, album, Order(is_stylised=is_stylised))
+    run = _Run(source_info, output_info, scale, album, is_stylised=is_stylised)
     own_threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # planes are too small to be worth splitting; the cores are busy decoding
     try:
@@ -92,15 +95,21 @@ class _Run:
     """The state of one assessment: what compares the frames, and the tallies."""
 
     def __init__(
-        self, source_info: MediaInfo, output_info: MediaInfo, scale: int, album: Album | None, order: Order
+        self, source_info: MediaInfo, output_info: MediaInfo, scale: int, album: Album | None, *, is_stylised: bool
     ) -> None:
         _check_shapes(source_info.video, output_info.video, scale)
         self.count = 0
         self._video, self._scale, self._album = source_info.video, scale, album
-        self._comparer = Comparer(self._video.width, self._video.height)
+        self._comparer = Comparer(
+            self._video.width,
+            self._video.height,
+            siting=_siting(self._video),
+            is_full_range=colour.range_of(self._video) == 2,
+            is_stylised=is_stylised,
+        )
         self._summary = Summary(self._video.frames)
         self._stamps = Stamps(self._video.tick, output_info.video.tick)
-        self._order = order
+        self._order = Order(is_stylised=is_stylised)
         self._source_frames = self._output_frames = self._damaged = 0
 
     def pairs(self, source_frames: Iterator[Frame], output_frames: Iterator[Frame]) -> Iterator[_Pair]:
@@ -146,6 +155,8 @@ class _Run:
             frames=self.count,
             psnr_mean=summary.psnr.value,
             psnr_worst=summary.psnr_worst.result(),
+            kept_psnr_mean=summary.kept_psnr.value,
+            kept_psnr_worst=summary.kept_psnr_worst.result(),
             ssim_mean=summary.ssim.value,
             ssim_worst=summary.ssim_worst.result(),
             block_psnr_worst=summary.block_psnr_worst.result(),
@@ -168,6 +179,11 @@ class _Run:
             timing=self._stamps.result(),
             series=summary.series(),
         )
+
+
+def _siting(video: VideoInfo) -> Siting:
+    vertical, horizontal = chroma_siting(video.chroma, video.chroma_location)
+    return Siting(down=vertical == "co-sited", across=horizontal == "co-sited")
 
 
 def _check_shapes(source: VideoInfo, output: VideoInfo, scale: int) -> None:

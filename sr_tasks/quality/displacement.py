@@ -15,14 +15,20 @@ GRADIENT_FLOOR = 0.5
 """Mean square of the gradient, in squared codes, below which there is nothing to be displaced."""
 RESIDUAL_FLOOR = 0.2
 """The same as a share of the residual's mean square: small gradients cannot explain a large residual."""
+ENOUGH_PX = 2000
+"""Of fewer px, so many standard errors of the displacement are taken off as `DOUBTS` says."""
+DOUBTS = 3.0
 
 
 class ShiftTrack:
     """Follows the moments of gradients and residual."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_stylised: bool = False) -> None:
+        """`is_stylised`: the output departs from its source on purpose. On a slope, a shift of brightness looks like a
+        displacement; a style may shift brightness, so that nothing is told of even slopes then."""
+        self._is_stylised = is_stylised
         self._looks = 0
-        self._moments = np.zeros((3, 3), np.float64)
+        self._moments = np.zeros((4, 4), np.float64)
         self.detail = 0.0
         """Mean squared gradient of the source frame looked at last."""
 
@@ -39,19 +45,29 @@ class ShiftTrack:
         rows = luma[centre].shape[0]
         across = cv2.subtract(luma[centre, 2:], luma[centre, :-2], dtype=cv2.CV_32F)
         down = cv2.subtract(luma[2::step][:rows, 1:-1], luma[:-2:step][:rows, 1:-1], dtype=cv2.CV_32F)
-        data = np.stack([across.ravel(), down.ravel(), residual[centre, 1:-1].ravel()])
+        data = np.stack(
+            [across.ravel(), down.ravel(), residual[centre, 1:-1].ravel(), np.ones(across.size, np.float32)]
+        )
         moments = (data @ data.T) / data.shape[1]
         moments[:2] *= 0.5
         moments[:, :2] *= 0.5
         self.detail = float(moments[0, 0] + moments[1, 1])
         self._looks += 1
         self._moments += (moments - self._moments) / min(self._looks, MEMORY)
-        return self._shift()
+        return self._shift(data.shape[1])
 
-    def _shift(self) -> float:
-        floor = GRADIENT_FLOOR + RESIDUAL_FLOOR * self._moments[2, 2]
-        normal = self._moments[:2, :2] + floor * np.eye(2)
-        goes_with = self._moments[:2, 2]
+    def _shift(self, count: int) -> float:
+        """Displacement in px, from moments of `count` px."""
+        moments = self._moments[:3, :3]
+        if self._is_stylised:
+            means = self._moments[3, :3]
+            moments = moments - np.outer(means, means)
+        energy = float(moments[2, 2])
+        normal = moments[:2, :2] + (GRADIENT_FLOOR + RESIDUAL_FLOOR * energy) * np.eye(2)
+        goes_with = moments[:2, 2]
         shift = np.linalg.solve(normal, goes_with)
-        share = float(shift @ goes_with) / max(float(self._moments[2, 2]), 1e-6)
-        return math.hypot(shift[0], shift[1]) * math.sqrt(min(1.0, max(0.0, share)))
+        explained = float(shift @ goes_with)
+        share = explained / max(energy, 1e-6)
+        few = max(0.0, 1.0 / math.sqrt(count) - 1.0 / math.sqrt(ENOUGH_PX))
+        doubt = DOUBTS * few * math.sqrt(max(0.0, energy - explained) * float(np.trace(np.linalg.inv(normal))))
+        return max(0.0, math.hypot(shift[0], shift[1]) - doubt) * math.sqrt(min(1.0, max(0.0, share)))

@@ -35,11 +35,18 @@ def judge(assessment: Assessment, integrity: IntegrityReport, limits: GateLimits
 
 def _low(assessment: Assessment, limits: GateLimits, rule: str) -> Iterator[str]:
     """Figures that must not be too low."""
-    if assessment.psnr_mean < limits.global_psnr_min:
+    mean = assessment.psnr_mean if assessment.kept_psnr_mean is None else assessment.kept_psnr_mean
+    if mean < limits.global_psnr_min:
         said = rule.format(limit=limits.global_psnr_min, unit=" dB")
-        yield f"The mean PSNR against the source is {assessment.psnr_mean:.1f} dB; {said}."
+        yield f"The mean PSNR against the source is {mean:.1f} dB; {said}."
     for name, found, limit, unit, digits in (
-        ("The PSNR of the worst frame", assessment.psnr_worst, limits.frame_psnr_min, " dB", 1),
+        (
+            "The PSNR of the worst frame",
+            assessment.kept_psnr_worst or assessment.psnr_worst,
+            limits.frame_psnr_min,
+            " dB",
+            1,
+        ),
         ("The PSNR of the worst block", assessment.block_psnr_worst, limits.block_psnr_min, " dB", 1),
         ("The SSIM of the worst frame", assessment.ssim_worst, limits.ssim_min, "", 3),
     ):

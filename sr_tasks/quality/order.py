@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_tasks.quality.figures import Bytes, Picture, difference, psnr
+from sr_tasks.quality.cells import psnr
+from sr_tasks.quality.figures import Bytes, Picture, difference
 from sr_tasks.quality.records import Occurrences
 from sr_tasks.quality.tallies import Place, Sightings
 
@@ -14,6 +15,8 @@ REGION = 96
 """Side in source px of the region that is compared: the one that changes most, as often little of a picture moves."""
 STATIC_PSNR = 50.0
 """Two source frames closer than this there, in dB, are too alike to tell their order."""
+ENOUGH_PX = 400
+"""In a region of fewer px, two source frames must differ by more, as an encoder that lags makes up for less there."""
 EVIDENCE = 3.0
 """The sources must differ by so many times the energy that is left unexplained before a frame counts as misplaced.
 Grain that an encoder wiped off leaves half of the difference between two frames unexplained."""
@@ -112,7 +115,8 @@ class _Signs:
 def faithful_signs(before: _Known, now: _Known, region: _Region) -> _Signs | None:
     """For an output that is consistent with its source; None where that moves too little."""
     change = difference(before.source[region], now.source[region])
-    if psnr(change, now.source[region].size) > STATIC_PSNR:
+    size = now.source[region].size
+    if psnr(change * min(1.0, size / ENOUGH_PX), size) > STATIC_PSNR:
         return None
     own_before = difference(before.output[region], before.source[region])
     own_now = difference(now.output[region], now.source[region])

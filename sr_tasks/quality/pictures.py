@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from sr_tasks.quality.figures import BLOCK, FrameFigures, Located, Picture
+from sr_tasks.quality.cells import BLOCK, Located
+from sr_tasks.quality.figures import FrameFigures, Picture
 from sr_tasks.quality.frames import Frame
 from sr_tasks.quality.tallies import Place
 from sr_tasks.records.media import VideoInfo

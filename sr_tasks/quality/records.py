@@ -81,10 +81,15 @@ class Assessment(_Record):
     """Pairs compared."""
     psnr_mean: float
     psnr_worst: Extreme
+    kept_psnr_mean: float | None = None
+    """Without what is but a softening of the finest detail, which no antialiased enlargement keeps; that is what the
+    gate's limits are for. None in records of before this was taken."""
+    kept_psnr_worst: Extreme | None = None
     ssim_mean: float
     """Over the frames it is taken of."""
     ssim_worst: Extreme
     block_psnr_worst: Extreme
+    """Likewise."""
     block_shift_worst: Extreme
     plane_shift_worst: Extreme
     color_error_worst: Extreme

@@ -93,10 +93,18 @@ def _lead(data: ReportData) -> str:
 
 
 def _rows(a: Assessment, limits: GateLimits) -> list[_Row]:
-    mean = Extreme(value=a.psnr_mean, frame=-1, time_s=0.0)
+    kept = a.psnr_mean if a.kept_psnr_mean is None else a.kept_psnr_mean
+    mean = Extreme(value=kept, frame=-1, time_s=0.0)
     return [
         _lowest("Mean PSNR", "closeness to the source, all frames", mean, limits.global_psnr_min, " dB", 1),
-        _lowest("Worst frame PSNR", "closeness of the worst frame", a.psnr_worst, limits.frame_psnr_min, " dB", 1),
+        _lowest(
+            "Worst frame PSNR",
+            "closeness of the worst frame",
+            a.kept_psnr_worst or a.psnr_worst,
+            limits.frame_psnr_min,
+            " dB",
+            1,
+        ),
         _lowest(
             "Worst block PSNR", "closeness of the worst 32x32 px", a.block_psnr_worst, limits.block_psnr_min, " dB", 1
         ),

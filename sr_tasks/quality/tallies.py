@@ -4,7 +4,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Literal
 
-from sr_tasks.quality.figures import ColorFigures, FrameFigures, Located
+from sr_tasks.quality.cells import Located
+from sr_tasks.quality.colors import ColorFigures
+from sr_tasks.quality.figures import FrameFigures
 from sr_tasks.quality.records import Extreme, Occurrence, Occurrences, Series, Timing
 from sr_tasks.quality.seams import Seam
 
@@ -81,15 +83,18 @@ class Summary:
     def __init__(self, expected_frames: int) -> None:
         self._step = max(1, -(-expected_frames // SERIES_POINTS))
         self._points: list[_Point] = []
-        self.psnr, self.ssim = Mean(), Mean()
-        self.psnr_worst, self.ssim_worst = Worst(lowest=True), Worst(lowest=True)
+        self.psnr, self.kept_psnr, self.ssim = Mean(), Mean(), Mean()
+        self.psnr_worst, self.kept_psnr_worst = Worst(lowest=True), Worst(lowest=True)
+        self.ssim_worst = Worst(lowest=True)
         self.block_psnr_worst = Worst(lowest=True)
         self.block_shift_worst, self.plane_shift_worst = Worst(), Worst()
         self.color_error_worst, self.pixel_shift_worst, self.seam_worst = Worst(), Worst(), Worst()
 
     def add(self, place: Place, figures: FrameFigures) -> None:
         self.psnr.add(figures.psnr)
+        self.kept_psnr.add(figures.kept_psnr)
         self.psnr_worst.offer(place, _nowhere(figures.psnr))
+        self.kept_psnr_worst.offer(place, _nowhere(figures.kept_psnr))
         if figures.ssim is not None:
             self.ssim.add(figures.ssim)
             self.ssim_worst.offer(place, _nowhere(figures.ssim))

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from sr_tasks.media.probe import probe
+from sr_tasks.quality.cells import Located
 from sr_tasks.quality.consistency import assess
-from sr_tasks.quality.figures import FrameFigures, Located
+from sr_tasks.quality.figures import FrameFigures
 from sr_tasks.quality.frames import DecodeTally, Frame, decoded, with_missing
 from sr_tasks.quality.pictures import Album, to_rgb
 from sr_tasks.quality.records import Decision
@@ -111,7 +112,9 @@ def test_more_threads_give_the_same_assessment(tmp_path: Path) -> None:
 
 def figures(psnr: float) -> FrameFigures:
     nowhere = Located(value=psnr, x=0, y=0)
-    return FrameFigures(psnr=psnr, block_psnr=nowhere, block_shift=nowhere, ssim=None, color=None, geometry=None)
+    return FrameFigures(
+        psnr=psnr, kept_psnr=psnr, block_psnr=nowhere, block_shift=nowhere, ssim=None, color=None, geometry=None
+    )
 
 
 @pytest.mark.parametrize("frames", [1, 1999, 2000, 2001, 12_345])
