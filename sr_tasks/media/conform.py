@@ -1,6 +1,7 @@
 """From a frame as FFmpeg decodes it to one in the working format, as `PicturePlan` says. Each frame stands alone."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,7 @@ from sr_tasks.planes.formats import PixelFormat, pixel_format
 from sr_tasks.planes.frames import Samples, frame_of, planes_of, samples_of
 from sr_tasks.planes.layout import Plane, PlaneLayout, Planes
 from sr_tasks.planes.rgb import to_ycbcr
+from sr_tasks.planes.targets import working_format
 from sr_tasks.records.colour import FULL
 from sr_tasks.records.media import PicturePlan
 
@@ -24,13 +26,30 @@ _SCALING: Final = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpola
 
 def conformed(frames: Iterator[DecodedFrame], plan: PicturePlan) -> Iterator[DecodedFrame]:
     """The frames in the plan's pixel format and size; those that have both pass through untouched."""
-    for item in frames:
-        frame = conform(item.frame, plan)
-        if frame is item.frame:
-            yield item
-        else:
-            is_corrupt = item.is_corrupt or item.frame.is_corrupt
-            yield DecodedFrame(pts=item.pts, frame=frame, is_repeat=item.is_repeat, is_corrupt=is_corrupt)
+    return (_with(item, conform(item.frame, plan)) for item in frames)
+
+
+def in_planes(frames: Iterator[DecodedFrame]) -> Iterator[DecodedFrame]:
+    """The frames with each sample in a plane of its own, as filters want them, and nothing else changed of those that
+    are not in planes yet."""
+    return (_with(item, _in_planes(item.frame)) for item in frames)
+
+
+def _with(item: DecodedFrame, frame: VideoFrame) -> DecodedFrame:
+    if frame is item.frame:
+        return item
+    return replace(item, frame=frame, is_corrupt=item.is_corrupt or item.frame.is_corrupt)
+
+
+def _in_planes(frame: VideoFrame) -> VideoFrame:
+    kind = pixel_format(frame.format.name)
+    if kind.samples in ("Y|U|V", "Y|U|V|A", "G|B|R", "G|B|R|A", "Y") and not (kind.shift or kind.is_big_endian):
+        return frame
+    if kind.is_rgb:
+        alpha, deep = "a" if kind.has_alpha else "", "16le" if kind.bit_depth > 8 else ""
+        return frame.reformat(format=f"gbr{alpha}p{deep}", interpolation=_SCALING)
+    layout = working_format(frame.format.name).layout
+    return conform(frame, PicturePlan(pix_fmt=layout.pix_fmt))
 
 
 def conform(frame: VideoFrame, plan: PicturePlan) -> VideoFrame:

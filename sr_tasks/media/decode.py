@@ -19,7 +19,7 @@ from sr_tasks.media.fields import stored_pts
 from sr_tasks.media.numbered import frames_of, listed_frames
 from sr_tasks.media.present import presented
 from sr_tasks.media.scan import PtsHash
-from sr_tasks.media.source import open_source, picture_stream, translated
+from sr_tasks.media.source import decoder_of, open_source, picture_stream, translated
 from sr_tasks.records.media import UNTOUCHED, Chunk, MediaInfo, PicturePlan
 
 
@@ -143,10 +143,11 @@ class _Proof:
 
 def _decoded(video: VideoStream, packets: Iterator["Packet[Any]"], stamps: _Stamps) -> Iterator[VideoFrame]:
     """Frames of the packets in presentation order."""
+    decoder = decoder_of(video)
     for packet in packets:
         if packet.size and not packet.is_discard:
             stamps.note(packet)
-        yield from frames_of(video, packet)
+        yield from frames_of(decoder, packet)
 
 
 def _seek(container: InputContainer, video: VideoStream, target: int) -> bool:

@@ -9,13 +9,14 @@ from typing import Any, Final
 import av.error
 from av.container import InputContainer
 from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from loguru import logger
 
 from sr_tasks.errors import InputChanged, InputDamaged
 from sr_tasks.media.decoded import DecodedFrame
-from sr_tasks.media.source import has_times, open_source, picture_stream, translated
+from sr_tasks.media.source import decoder_of, has_times, open_source, picture_stream, translated
 from sr_tasks.media.timeline import Row, Timeline
 from sr_tasks.records.media import PicturePlan
 
@@ -59,20 +60,20 @@ def frames_near(path: Path, picture: PicturePlan, target: int | None) -> Iterato
             yield item.frame
 
 
-def frames_of(video: VideoStream, packet: "Packet[Any]") -> list[VideoFrame]:
+def frames_of(decoder: VideoCodecContext, packet: "Packet[Any]") -> list[VideoFrame]:
     """The frames that a decoder gives for a packet; one that does not decode gives none and is logged."""
     try:
-        return video.codec_context.decode(packet)
+        return decoder.decode(packet)
     except av.error.InvalidDataError:
-        _require_memory(video)
+        _require_memory(decoder)
         logger.warning("damaged packet at pts {} skipped", packet.pts)
         return []
 
 
-def _require_memory(video: VideoStream) -> None:
+def _require_memory(decoder: VideoCodecContext) -> None:
     """Raises MemoryError if that is what a decoder lacked: some call what they cannot hold damaged, and a frame that is
     whole must not be left out for it."""
-    bytearray(video.codec_context.width * video.codec_context.height * _FRAME_BYTES_PER_PX)
+    bytearray(decoder.width * decoder.height * _FRAME_BYTES_PER_PX)
 
 
 def _numbered(packets: Iterable["Packet[Any]"], first: int) -> Iterator["Packet[Any]"]:
@@ -91,10 +92,11 @@ def _paired(
     """Pair rows with decoded frames, both in the order of display: all from `start` on, and those before it from the
     first that decodes."""
     video.codec_context.thread_count = 1
+    decoder = decoder_of(video)
     window = deque(islice(rows, _WINDOW))
     before: VideoFrame | None = None
     with translated(path):
-        for frame in (frame for packet in packets for frame in frames_of(video, packet)):
+        for frame in (frame for packet in packets for frame in frames_of(decoder, packet)):
             place = next((place for place, row in enumerate(window) if row.ordinal == frame.pts), None)
             if place is None:
                 continue

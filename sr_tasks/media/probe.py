@@ -18,7 +18,7 @@ from sr_tasks.media.colour import chroma_location, lost_side_data, refuse_own_co
 from sr_tasks.media.described import codec_name
 from sr_tasks.media.reading import Shown, Times, chosen_stream, read_times
 from sr_tasks.media.scan import StreamTally
-from sr_tasks.media.source import open_source, picture_stream, translated
+from sr_tasks.media.source import decoder_of, open_source, picture_stream, translated
 from sr_tasks.planes import rgb
 from sr_tasks.planes.formats import pixel_format
 from sr_tasks.planes.targets import pixel_facts
@@ -103,12 +103,13 @@ def glance(
 def _first_frames(container: InputContainer, video: VideoStream, path: Path) -> FirstFrames:
     """Decode the first few frames. Raises InputInvalid if nothing can be decoded at all."""
     video.codec_context.thread_count = 1
+    decoder = decoder_of(video)
     found: FirstFrames | None = None
     seen = fed = broken = 0
     with translated(path):
         for packet in container.demux(video):
             try:
-                frames = packet.decode()
+                frames = decoder.decode(packet)
             except av.error.InvalidDataError:
                 broken += found is None
                 continue

@@ -9,6 +9,7 @@ import av
 import av.error
 from av.codec.context import Flags
 from av.container import InputContainer
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from sr_tasks.errors import InputInvalid, InputNotFound, InputUnreadable, InputUnsupported, OutOfMemory
@@ -30,6 +31,8 @@ _NOTIMESTAMPS = 0x80
 
 ATTACHED_PIC = 0x400
 """AV_DISPOSITION_ATTACHED_PIC: cover art, a still picture that FFmpeg lists among the video streams."""
+
+_WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
 _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join(DEMUXERS)}
 
@@ -140,3 +143,21 @@ def picture_stream(container: InputContainer, path: Path, index: int | None = No
             stream.codec_context.flags |= Flags.unaligned
             return stream
     raise InputInvalid(f"{path.name} has no video stream.", hint="Sound alone cannot be enhanced.")
+
+
+def decoder_of(stream: VideoStream) -> VideoCodecContext:
+    """The decoder for a picture stream: its own, or libvpx's where a file with VP8 or VP9 says that there is alpha, which
+    FFmpeg's own leave out. That one is new at every call."""
+    own = stream.codec_context
+    if stream.metadata.get("alpha_mode") != "1" or own.name not in _WITH_ALPHA:
+        return own
+    try:
+        decoder = VideoCodecContext.create(_WITH_ALPHA[own.name], "r")
+    except ValueError:
+        return own
+    if not isinstance(decoder, VideoCodecContext):
+        return own
+    decoder.width, decoder.height, decoder.extradata = own.width, own.height, own.extradata
+    decoder.flags |= Flags.unaligned
+    decoder.thread_count = 1
+    return decoder

@@ -19,7 +19,7 @@ from sr_tasks.media.decoded import DecodedFrame
 from sr_tasks.media.fields import stored_pts
 from sr_tasks.media.numbered import frames_near
 from sr_tasks.media.present import presented
-from sr_tasks.media.source import open_source, picture_stream, translated
+from sr_tasks.media.source import decoder_of, open_source, picture_stream, translated
 from sr_tasks.planes.frames import planes_of
 from sr_tasks.records.media import UNTOUCHED, PicturePlan, VideoInfo
 
@@ -78,9 +78,10 @@ def _decoded(container: InputContainer, stream: VideoStream, target: int) -> Ite
         container.seek(target, stream=stream, backward=True)
     except av.error.FFmpegError as exc:
         logger.debug("seek to {} failed, reading on: {}", target, exc)
+    decoder = decoder_of(stream)
     for packet in islice(container.demux(stream), _PACKETS):
         try:
-            frames = packet.decode()
+            frames = decoder.decode(packet)
         except av.error.InvalidDataError:
             continue
         for frame in frames:

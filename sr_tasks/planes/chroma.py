@@ -9,7 +9,7 @@ from sr_tasks.planes.formats import Sampling
 from sr_tasks.planes.resample import chroma_siting, doubled, halved
 from sr_tasks.records.media import Chroma
 
-_FACTORS: Final[dict[Sampling, tuple[int, int]]] = {
+FACTORS: Final[dict[Sampling, tuple[int, int]]] = {
     "410": (4, 4), "411": (1, 4), "420": (2, 2), "422": (1, 2), "440": (2, 1), "444": (1, 1), "gray": (1, 1),
 }  # fmt: skip
 """Luma rows and luma columns of one sample."""
@@ -22,7 +22,7 @@ def resampled(
 
     `chroma_location` is AVChromaLocation, as in `chroma_siting`. Samples that stay keep their place and their value.
     """
-    old, new = _FACTORS[sampling], _FACTORS[chroma]
+    old, new = FACTORS[sampling], FACTORS[chroma]
     sitings = chroma_siting("420", chroma_location)
     for axis in (0, 1):
         factor = old[axis]

@@ -11,6 +11,7 @@ from itertools import product
 from typing import Any, Final
 
 from sr_tasks.errors import InputUnsupported
+from sr_tasks.planes.chroma import FACTORS
 from sr_tasks.planes.formats import PixelFormat, Sampling, pixel_format
 from sr_tasks.planes.layout import PlaneLayout
 from sr_tasks.records.codecs import CODECS
@@ -132,7 +133,7 @@ def _changes(name: str, source: PixelFormat, layout: PlaneLayout) -> Iterable[st
         yield f"RGB ({name}) becomes {layout.pix_fmt} of full range by the matrix of BT.709"
     elif source.sampling == "gray" and layout.chroma != "gray":
         yield f"gray is held as {layout.pix_fmt} without colour"
-    elif source.sampling != layout.chroma:
+    elif source.sampling != layout.chroma and not _is_coarser(source, layout):
         yield f"chroma is resampled from {_spoken(source.sampling)} to {_spoken(layout.chroma)}"
     if not source.is_rgb and source.bit_depth < layout.bit_depth:
         yield f"{source.bit_depth} bits are held in {layout.bit_depth}"
@@ -142,8 +143,19 @@ def _losses(source: PixelFormat, layout: PlaneLayout, codec: str | None) -> Iter
     holder = codec or "the working format"
     if source.bit_depth > layout.bit_depth:
         yield f"{source.bit_depth} bits are rounded to {layout.bit_depth}, as {holder} holds no more"
+    if _is_coarser(source, layout):
+        yield f"chroma is resampled to {_spoken(layout.chroma)}, as {holder} holds no finer one"
+    if source.is_rgb and layout.bit_depth < _wanted_bits(source) <= 10:
+        yield f"RGB is rounded, as {holder} holds {layout.bit_depth} bits and {_wanted_bits(source)} are needed"
     if source.has_alpha and not layout.has_alpha:
         yield f"alpha is flattened onto black, as {holder} holds none"
+
+
+def _is_coarser(source: PixelFormat, layout: PlaneLayout) -> bool:
+    """Whether there are fewer samples of chroma on an axis."""
+    return any(old < new for old, new in zip(FACTORS[source.sampling], FACTORS[layout.chroma], strict=True)) and (
+        source.sampling != "gray"
+    )
 
 
 def _spoken(sampling: Sampling) -> str:

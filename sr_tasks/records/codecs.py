@@ -54,7 +54,7 @@ _ROWS = (
     VideoCodec(
         name="h264",
         encoder="libx264",
-        pix_fmts=_planar(_ALL_CHROMA, (8, 10)) - {"gray10le"},  # decoders say yuv420p10 of it
+        pix_fmts=_planar(("420", "422", "444"), (8, 10)),  # FFmpeg decodes its gray as 4:2:0
         crf=17,
         max_crf=51,
         bits_per_px=0.25,
@@ -111,9 +111,10 @@ _ROWS = (
     VideoCodec(
         name="ffv1",
         encoder="ffv1",
-        pix_fmts=_planar(_ALL_CHROMA, (8, 10, 12, 14, 16))
-        | _planar(("420",), (8, 10, 16), alpha=True)
-        | _planar(("422", "444"), (8, 10, 12, 16), alpha=True),
+        # Those that decoders of the last years read; FFmpeg's encoder has some more.
+        pix_fmts=_planar(_ALL_CHROMA, (8, 10, 12, 16))
+        | _planar(("420", "422", "444"), (14,))
+        | _planar(("420", "422", "444"), (8, 10, 16), alpha=True),
         crf=None,
         is_lossless=True,
         bits_per_px=8.0,

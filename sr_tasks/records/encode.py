@@ -26,3 +26,5 @@ class EncodeSettings:
     chroma_location: int
     sample_aspect_ratio: Fraction
     hdr: HdrInfo
+    is_rgb: bool = False
+    """The source is RGB: its colours are to come back, so that chroma counts as much as luma."""

@@ -126,6 +126,7 @@ def encode_settings(spec: JobSpec, source: SourceRecord, plan: PlanRecord) -> En
         color_trc=video.color_trc,
         colorspace=video.colorspace,
         chroma_location=video.chroma_location,
+        is_rgb=source.media.picture.is_rgb,
         sample_aspect_ratio=Fraction(video.sample_aspect_ratio.replace(":", "/")),
         hdr=source.hdr,
     )
