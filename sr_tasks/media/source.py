@@ -146,8 +146,8 @@ def picture_stream(container: InputContainer, path: Path, index: int | None = No
 
 
 def decoder_of(stream: VideoStream) -> VideoCodecContext:
-    """The decoder for a picture stream: its own, or libvpx's where a file with VP8 or VP9 says that there is alpha, which
-    FFmpeg's own leave out. That one is new at every call."""
+    """The decoder for a picture stream: its own, or libvpx's where a file with VP8 or VP9 says that there is alpha: the
+    own ones leave it out. That one is new at every call."""
     own = stream.codec_context
     if stream.metadata.get("alpha_mode") != "1" or own.name not in _WITH_ALPHA:
         return own
