@@ -17,7 +17,6 @@ from sr_tasks.planes.formats import PixelFormat, pixel_format
 from sr_tasks.planes.frames import Samples, frame_of, planes_of, samples_of
 from sr_tasks.planes.layout import Plane, PlaneLayout, Planes
 from sr_tasks.planes.rgb import to_ycbcr
-from sr_tasks.planes.targets import working_format
 from sr_tasks.records.colour import FULL
 from sr_tasks.records.media import PicturePlan
 
@@ -29,27 +28,10 @@ def conformed(frames: Iterator[DecodedFrame], plan: PicturePlan) -> Iterator[Dec
     return (_with(item, conform(item.frame, plan)) for item in frames)
 
 
-def in_planes(frames: Iterator[DecodedFrame]) -> Iterator[DecodedFrame]:
-    """The frames with each sample in a plane of its own, as filters want them, and nothing else changed of those that
-    are not in planes yet."""
-    return (_with(item, _in_planes(item.frame)) for item in frames)
-
-
 def _with(item: DecodedFrame, frame: VideoFrame) -> DecodedFrame:
     if frame is item.frame:
         return item
     return replace(item, frame=frame, is_corrupt=item.is_corrupt or item.frame.is_corrupt)
-
-
-def _in_planes(frame: VideoFrame) -> VideoFrame:
-    kind = pixel_format(frame.format.name)
-    if kind.samples in ("Y|U|V", "Y|U|V|A", "G|B|R", "G|B|R|A", "Y") and not (kind.shift or kind.is_big_endian):
-        return frame
-    if kind.is_rgb:
-        alpha, deep = "a" if kind.has_alpha else "", "16le" if kind.bit_depth > 8 else ""
-        return frame.reformat(format=f"gbr{alpha}p{deep}", interpolation=_SCALING)
-    layout = working_format(frame.format.name).layout
-    return conform(frame, PicturePlan(pix_fmt=layout.pix_fmt))
 
 
 def conform(frame: VideoFrame, plan: PicturePlan) -> VideoFrame:

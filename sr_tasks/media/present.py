@@ -3,7 +3,7 @@ source through here, so that the same frames are enlarged and compared."""
 
 from collections.abc import Iterator
 
-from sr_tasks.media.conform import conformed, in_planes
+from sr_tasks.media.conform import conformed
 from sr_tasks.media.decoded import DecodedFrame
 from sr_tasks.media.fields import deinterlaced
 from sr_tasks.records.media import PicturePlan
@@ -16,5 +16,5 @@ def presented(frames: Iterator[DecodedFrame], plan: PicturePlan, start_pts: int)
     may depend on its neighbours. They are not among the answers.
     """
     if plan.deinterlace != "none":
-        return conformed(deinterlaced(in_planes(frames), plan, start_pts), plan)
+        return conformed(deinterlaced(frames, plan, start_pts), plan)
     return conformed((item for item in frames if item.pts >= start_pts), plan)
