@@ -19,7 +19,7 @@ from loguru import logger
 from sr_tasks.commands import models, probe, purge
 from sr_tasks.commands.arguments import Parser, common
 from sr_tasks.config import Settings
-from sr_tasks.errors import JobCancelled, SrError
+from sr_tasks.errors import JobCancelled, SrError, UsageError
 from sr_tasks.jobs.options import add_options, given
 from sr_tasks.jobs.spec import JobSpec, job_spec
 from sr_tasks.telemetry import logs, terminal
@@ -92,13 +92,23 @@ def _verify(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
 
 
 def _train(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
-    from sr_tasks.training import train
+    from sr_tasks.training import photo_train, train
     from sr_tasks.training.style import train as style_train
     from sr_tasks.training.style.recipe import is_style_recipe
 
-    recipe = Path(args.recipe)
-    run = style_train.run if is_style_recipe(recipe) else train.run
-    run(recipe, Path(args.out), resume=args.resume)
+    recipes, out = [Path(recipe) for recipe in args.recipe], Path(args.out)
+    if args.photos is not None:
+        options = photo_train.Options(
+            photos=Path(args.photos), device=args.device, resume=args.resume, seconds=args.seconds
+        )
+        photo_train.run_all(recipes, out, options)
+        return {"out": args.out}
+    if len(recipes) > 1 or args.device != "cpu" or args.seconds is not None:
+        raise UsageError(
+            "Several recipes, --device and --seconds are for recipes with photographs.", hint="Give --photos DIR."
+        )
+    run = style_train.run if is_style_recipe(recipes[0]) else train.run
+    run(recipes[0], out, resume=args.resume)
     return {"out": args.out}
 
 
@@ -120,7 +130,10 @@ def _parser() -> argparse.ArgumentParser:
     common(verify, _verify, _describe_verified)
 
     train = commands.add_parser("train", help="train a model from a recipe")
-    train.add_argument("recipe", metavar="RECIPE")
+    train.add_argument("recipe", metavar="RECIPE", nargs="+", help="several train side by side, if with photographs")
+    train.add_argument("--photos", metavar="DIR", help="of the photographs, with their photos.csv")
+    train.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    train.add_argument("--seconds", type=float, metavar="S", help="end after this time: the schedule follows the clock")
     train.add_argument("--out", metavar="DIR", default="out/training")
     train.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
     common(train, _train, lambda result: f"Trained into {result['out']}.")

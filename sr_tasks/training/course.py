@@ -35,12 +35,17 @@ class Course(Generic[Net]):
     """Of the steps since the last measurement."""
 
     @classmethod
-    def begin(cls, make: Callable[[], Net], seed: int, rate: float) -> "Course[Net]":
+    def begin(cls, make: Callable[[], Net], seed: int, rate: float, device: str = "cpu") -> "Course[Net]":
         """A new one: `make` is called twice, and the average begins as the network does."""
         torch.manual_seed(seed)
         net, average = make(), make()
         average.load_state_dict(net.state_dict())
-        optimiser = torch.optim.Adam(net.parameters(), rate, betas=(0.9, 0.99))
+        net, average = net.to(device), average.to(device)
+        if device == "cpu":
+            optimiser = torch.optim.Adam(net.parameters(), rate, betas=(0.9, 0.99))
+        else:  # The rate lies on the device, where a captured step reads it.
+            on_device = torch.tensor(rate, device=device)
+            optimiser = torch.optim.Adam(net.parameters(), on_device, betas=(0.9, 0.99), fused=True, capturable=True)
         return cls(net=net, average=average.requires_grad_(False), optimiser=optimiser)
 
     def descend(self, plan: OptimisationRecipe, loss: Tensor) -> float:
@@ -80,13 +85,23 @@ class Course(Generic[Net]):
             )
         self.net.load_state_dict(state["net"])
         self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self._load_optimiser(state["optimiser"])
         self.step, self.seconds, self.losses = int(state["step"]), float(state["seconds"]), list(state["losses"])
 
+    def _load_optimiser(self, state: dict[str, Any]) -> None:
+        """A checkpoint of one device goes on upon another one: how this optimiser works stays as it is."""
+        kept = [{key: group[key] for key in ("lr", "fused", "capturable")} for group in self.optimiser.param_groups]
+        self.optimiser.load_state_dict(state)
+        for group, own in zip(self.optimiser.param_groups, kept, strict=True):
+            group.update(own)
+            for weights in group["params"]:
+                moments = self.optimiser.state[weights]
+                moments["step"] = moments["step"].to(weights.device if own["capturable"] else "cpu")
 
-def learning_rate(plan: OptimisationRecipe, step: int) -> float:
-    """The rate of step `step`, counted from 0."""
-    progress = step / plan.steps
+
+def learning_rate(plan: OptimisationRecipe, step: int, progress: float | None = None) -> float:
+    """The rate of step `step`, counted from 0, at `progress` 0..1: by default what part of the steps are done."""
+    progress = step / plan.steps if progress is None else progress
     decay = plan.final_share + (1 - plan.final_share) * 0.5 * (1 + math.cos(math.pi * progress))
     return plan.learning_rate * min(1.0, (step + 1) / plan.warm_up_steps) * decay
 

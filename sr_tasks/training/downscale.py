@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,10 @@ Codes = NDArray[np.uint8]
 ANTIALIASED_A = -0.5
 ALIASED_A = -0.75
 """OpenCV's INTER_CUBIC, which video tools and image libraries without antialiasing share."""
+
+KINDS: Final[tuple[DownScaling, ...]] = ("bicubic", "area", "aliased", "blurred")
+BLUR_SIGMA_RANGE: Final = (0.4, 1.2)
+"""Of the blur before kind `blurred` at x2, in px of the large image; at x4 twice as much."""
 
 
 def cubic(a: float) -> Callable[[Plane], Plane]:
@@ -66,21 +71,29 @@ def area(plane: Plane, scale: int) -> Plane:
 
 def separable_filter(plane: Plane, weights: Plane) -> Plane:
     """[H, W] filtered along both axes with the odd number of `weights`, borders mirrored."""
+    return _filtered(_filtered(plane, weights, 0), weights, 1)
+
+
+def _filtered(plane: Plane, weights: Plane, axis: int) -> Plane:
     radius = len(weights) // 2
-    for axis in (0, 1):
-        padding = [(radius, radius) if side == axis else (0, 0) for side in (0, 1)]
-        padded = np.pad(plane, padding, mode="symmetric")
-        windows: Plane = np.lib.stride_tricks.sliding_window_view(padded, len(weights), axis=axis)
-        filtered: Plane = np.matmul(windows, weights)
-        plane = filtered
-    return plane
+    padding = [(radius, radius) if side == axis else (0, 0) for side in (0, 1)]
+    padded = np.pad(plane, padding, mode="symmetric")
+    windows: Plane = np.lib.stride_tricks.sliding_window_view(padded, len(weights), axis=axis)
+    filtered: Plane = np.matmul(windows, weights)
+    return filtered
+
+
+def gaussian(sigma: float) -> Plane:
+    """Weights of a Gaussian filter, sigma in px; their sum is one."""
+    radius = math.ceil(3 * sigma)
+    weights: Plane = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
+    weights /= weights.sum()
+    return weights
 
 
 def blur(plane: Plane, sigma: float) -> Plane:
     """Gaussian blur of [H, W], sigma in px, borders mirrored."""
-    radius = math.ceil(3 * sigma)
-    weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma) ** 2)
-    return separable_filter(plane, weights / weights.sum())
+    return separable_filter(plane, gaussian(sigma))
 
 
 def downscale(plane: Plane, kind: DownScaling, scale: int, *, sigma: float = 0.8) -> Plane:
@@ -96,6 +109,19 @@ def downscale(plane: Plane, kind: DownScaling, scale: int, *, sigma: float = 0.8
     if kind == "aliased":
         return resample(plane, height, width, a=ALIASED_A, antialias=False)
     return resample(blur(plane, sigma) if kind == "blurred" else plane, height, width)
+
+
+def axis_matrix(size: int, kind: DownScaling, scale: int, *, sigma: float = 0.8) -> Plane:
+    """Weights [size/scale, size] of `downscale` along one axis: M @ plane @ M.T is the plane made small."""
+    if kind == "area":
+        means: Plane = np.kron(np.eye(size // scale), np.full((1, scale), 1 / scale))
+        return means
+    if kind == "aliased":
+        return resample_matrix(size, size // scale, a=ALIASED_A, antialias=False)
+    matrix = resample_matrix(size, size // scale, a=ANTIALIASED_A, antialias=True)
+    blurring = _filtered(np.eye(size), gaussian(sigma), 0) if kind == "blurred" else np.eye(size)
+    weights: Plane = matrix @ blurring
+    return weights
 
 
 def to_codes(plane: Plane) -> Codes:

@@ -26,6 +26,8 @@ class PlainConv:
 
     def at(self, powers: Sequence[float]) -> tuple[Tensor, Tensor]:
         """Kernel and bias for the powers 1, t, t^2 of a told level."""
+        if len(powers) == 1:
+            return self.kernels[0], self.biases[0]
         factors = torch.tensor(powers, dtype=self.kernels.dtype)
         return torch.tensordot(factors, self.kernels, 1), factors @ self.biases
 

@@ -1,27 +1,16 @@
 """The pool a run trains on: synthetic images and their small versions, kept on disk; draws batches from it."""
 
-import os
-import shutil
-import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 from loguru import logger
 from numpy.typing import NDArray
 
 from sr_tasks.training.degrade import degrade, level_of
-from sr_tasks.training.downscale import Codes, downscale, to_codes
-from sr_tasks.training.recipe import DegradationRecipe, DownScaling, Recipe
-from sr_tasks.training.synthesis import draw_image
-
-KINDS: Final[tuple[DownScaling, ...]] = ("bicubic", "area", "aliased", "blurred")
-BLUR_SIGMA_RANGE: Final = (0.4, 1.2)
-"""Of the blur before kind `blurred` at x2, in px of the large image; at x4 twice as much."""
-
-LOG_EVERY_IMAGES: Final = 100
+from sr_tasks.training.downscale import BLUR_SIGMA_RANGE, KINDS, Codes, downscale, to_codes
+from sr_tasks.training.drawn import LOG_EVERY_IMAGES, drawn_images, images_name, once
+from sr_tasks.training.recipe import DegradationRecipe, Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,42 +42,17 @@ class Batch:
 
 def load_or_draw_pool(recipe: Recipe, folder: Path) -> Pool:
     """The pool of `recipe`, training images first, then those held out; drawn once, then mapped from `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    images = folder / f"pool-{recipe.pool_fingerprint()}"
-    _once(images, lambda draft: _draw_large(recipe, draft))
-    large = np.load(images / "large.npy", mmap_mode="r")
-    scaled = folder / f"{images.name}-x{recipe.scale}"
-    _once(scaled, lambda draft: _draw_small(recipe, large, draft))
+    large = drawn_images(recipe, folder)
+    scaled = folder / f"{images_name(recipe)}-x{recipe.scale}"
+    once(scaled, lambda draft: _draw_small(recipe, large, draft))
     small = np.load(scaled / "small.npy", mmap_mode="r")
     if recipe.degradation is None:
         return Pool(large=large, small=small, degraded=None)
     degradation = recipe.degradation
     stored = folder / f"{scaled.name}-{recipe.degradation_fingerprint()}"
-    _once(stored, lambda draft: _draw_degraded(recipe, degradation, small, draft))
+    once(stored, lambda draft: _draw_degraded(recipe, degradation, small, draft))
     degraded = Degraded(small=np.load(stored / "small.npy", mmap_mode="r"), levels=np.load(stored / "levels.npy"))
     return Pool(large=large, small=small, degraded=degraded)
-
-
-def _once(stored: Path, draw: Callable[[Path], None]) -> None:
-    """Let `draw` fill a folder that becomes `stored` when it is whole."""
-    if stored.is_dir():
-        return
-    draft = Path(tempfile.mkdtemp(prefix="pool-draft-", dir=stored.parent))
-    try:
-        draw(draft)
-        os.replace(draft, stored)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def _draw_large(recipe: Recipe, folder: Path) -> None:
-    side, count = recipe.pool.side, recipe.pool.images + recipe.pool.held_out
-    large = np.lib.format.open_memmap(folder / "large.npy", mode="w+", dtype=np.uint8, shape=(count, side, side))
-    for index in range(count):
-        large[index] = draw_image(recipe.pool, recipe.seed, index)
-        if (index + 1) % LOG_EVERY_IMAGES == 0:
-            logger.info("Drew {} of {} synthetic images", index + 1, count)
-    large.flush()
 
 
 def _draw_small(recipe: Recipe, large: Codes, folder: Path) -> None:

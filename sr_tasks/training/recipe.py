@@ -55,11 +55,26 @@ class DegradationRecipe(_Strict):
     level_error: float = Field(default=0.15, ge=0, description="Deviation of the logarithm of the level that is told.")
 
 
+class PhotosRecipe(_Strict):
+    """Photographs trained on beside the synthetic images; they lie in a folder that the command names."""
+
+    list_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the folder's photos.csv.")
+    share: float = Field(gt=0, le=1, description="Of the patches; the others are of synthetic images.")
+    validation: int = Field(default=12, ge=1, description="How many photographs of the validation split are measured.")
+
+
 class StartRecipe(_Strict):
     """The network that training starts from, proved by its hash."""
 
     file: str = Field(description="An ONNX file made by a training, relative to the recipe.")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class LastStage(_Strict):
+    """The end of a training on photographs: the mean square error alone, which is what PSNR measures."""
+
+    share: float = Field(gt=0, lt=1, description="Of the steps.")
+    precision: Literal["fp32", "bf16"] = "fp32"
 
 
 class OptimisationRecipe(_Strict):
@@ -75,6 +90,8 @@ class OptimisationRecipe(_Strict):
     precision: Literal["fp32", "bf16"] = Field(default="fp32", description="Of the inner convolutions in training.")
     final_share: float = Field(default=0.005, ge=0, le=1)
     charbonnier_epsilon: float = Field(default=1e-3, gt=0)
+    fourier_weight: float = Field(default=0.0, ge=0, description="Of the mean error of the orthonormal spectrum.")
+    last_stage: LastStage | None = None
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
     checkpoint_every: int = Field(default=2000, ge=1)
     measure_every: int = Field(default=2000, ge=1)
@@ -93,6 +110,7 @@ class Recipe(_Strict):
     network: NetworkRecipe
     start: StartRecipe | None = None
     pool: PoolRecipe
+    photos: PhotosRecipe | None = None
     down_scaling: dict[DownScaling, float]
     degradation: DegradationRecipe | None = Field(default=None, description="With it the network is told a level.")
     optimisation: OptimisationRecipe
@@ -108,6 +126,11 @@ class Recipe(_Strict):
         for label, shares in drawn:
             if any(share < 0 for share in shares.values()) or sum(shares.values()) <= 0:
                 raise ValueError(f"{label} needs shares of zero or more with a positive sum, not {dict(shares)}")
+        if self.photos is not None and (self.degradation is not None or self.start is not None):
+            raise ValueError("photos go neither with degradation nor with start")
+        only = {"fourier_weight", "last_stage"} & self.optimisation.model_fields_set
+        if self.photos is None and only:
+            raise ValueError(f"optimisation.{min(only)} needs photos")
         needed = self.optimisation.patch + 2 * (self.network.layers + 2)
         if self.scale * needed > self.pool.side:
             raise ValueError(

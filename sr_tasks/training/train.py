@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from loguru import logger
 
+from sr_tasks.errors import UsageError
 from sr_tasks.training.course import CHECKPOINT, LOG, PLOT, Course, cut_log, log_row, threads
-from sr_tasks.training.downscale import Codes, resample
+from sr_tasks.training.downscale import KINDS, Codes, resample
 from sr_tasks.training.evaluate import luma_psnr
 from sr_tasks.training.export import export_onnx, read_convolutions
 from sr_tasks.training.network import LumaNet
 from sr_tasks.training.plot import write_plot
-from sr_tasks.training.pool import KINDS, Pool, draw_batch, load_or_draw_pool
+from sr_tasks.training.pool import Pool, draw_batch, load_or_draw_pool
 from sr_tasks.training.recipe import Recipe, load_recipe
 
 
@@ -46,6 +47,8 @@ def run(
     the checkpoint's.
     """
     recipe = load_recipe(recipe_path)
+    if recipe.photos is not None:
+        raise UsageError(f"The recipe {recipe.name} trains on photographs.", hint="Give their folder: --photos DIR.")
     out_dir.mkdir(parents=True, exist_ok=True)
     state = _start(recipe, recipe_path.parent)
     checkpoint = out_dir / CHECKPOINT
