@@ -1,5 +1,6 @@
 """Trainings on photographs, one or several side by side on one device; each survives being killed."""
 
+import copy
 import math
 import os
 import time
@@ -16,7 +17,7 @@ from loguru import logger
 from sr_tasks.errors import UsageError
 from sr_tasks.training.course import CHECKPOINT, LOG, PLOT, Course, cut_log, log_row, threads
 from sr_tasks.training.drawn import drawn_images
-from sr_tasks.training.export import export_onnx
+from sr_tasks.training.export import export_onnx, read_convolutions
 from sr_tasks.training.network import LumaNet
 from sr_tasks.training.photos import training_photos, validation_photos
 from sr_tasks.training.plot import write_plot
@@ -81,7 +82,10 @@ def run_all(
         raise UsageError(f"There is no device {options.device} here.", hint="Train with --device cpu.")
     recipes = [load_recipe(path) for path in recipe_paths]
     shared = _Shared(options, out_dir)
-    runs = [_started(recipe, out_dir if len(recipes) == 1 else out_dir / recipe.name, shared) for recipe in recipes]
+    runs = []
+    for path, recipe in zip(recipe_paths, recipes, strict=True):
+        folder = out_dir if len(recipes) == 1 else out_dir / recipe.name
+        runs.append(_started(recipe, path.parent, folder, shared))
     with threads(max(recipe.optimisation.threads for recipe in recipes)):
         _train(runs, options, saved)
     return [export_onnx(_on_cpu(one), one.folder / f"{one.recipe.name}.onnx") for one in runs]
@@ -112,12 +116,13 @@ class _Shared:
         return self._validations[key]
 
 
-def _started(recipe: Recipe, folder: Path, shared: _Shared) -> _Run:
+def _started(recipe: Recipe, beside: Path, folder: Path, shared: _Shared) -> _Run:
     folder.mkdir(parents=True, exist_ok=True)
     options, shape, plan = shared.options, recipe.network, recipe.optimisation
+    start = read_convolutions(beside / recipe.start.file, recipe.start.sha256) if recipe.start else None
     stock, validation = shared.stock(recipe), shared.validation(recipe)
     course = Course.begin(
-        lambda: LumaNet(shape.channels, shape.layers, shape.width, scale=recipe.scale),
+        lambda: LumaNet(shape.channels, shape.layers, shape.width, scale=recipe.scale, start=start),
         recipe.seed, plan.learning_rate, options.device,
     )  # fmt: skip
     checkpoint = folder / CHECKPOINT
@@ -220,7 +225,4 @@ def _measure(one: _Run, saved: Callable[[Path], None] | None) -> None:
 
 
 def _on_cpu(one: _Run) -> LumaNet:
-    shape = one.recipe.network
-    net = LumaNet(shape.channels, shape.layers, shape.width, scale=one.recipe.scale)
-    net.load_state_dict({name: value.cpu() for name, value in one.course.average.state_dict().items()})
-    return net
+    return copy.deepcopy(one.course.average).cpu()

@@ -126,8 +126,8 @@ class Recipe(_Strict):
         for label, shares in drawn:
             if any(share < 0 for share in shares.values()) or sum(shares.values()) <= 0:
                 raise ValueError(f"{label} needs shares of zero or more with a positive sum, not {dict(shares)}")
-        if self.photos is not None and (self.degradation is not None or self.start is not None):
-            raise ValueError("photos go neither with degradation nor with start")
+        if self.photos is not None and self.degradation is not None:
+            raise ValueError("photos do not go with degradation")
         only = {"fourier_weight", "last_stage"} & self.optimisation.model_fields_set
         if self.photos is None and only:
             raise ValueError(f"optimisation.{min(only)} needs photos")
