@@ -161,6 +161,7 @@ def _train(runs: Sequence[_Run], options: Options, saved: Callable[[Path], None]
             active.remove(one)
         if is_done or _is_due(one, options):
             _measure(one, saved)
+            one.measured_at = time.monotonic() - started
 
 
 def _progress(one: _Run, options: Options, seconds: float) -> float:
@@ -219,7 +220,6 @@ def _measure(one: _Run, saved: Callable[[Path], None] | None) -> None:
     course.save(one.folder / CHECKPOINT, one.recipe.fingerprint())
     write_plot(one.folder / LOG, one.folder / PLOT, title=PLOT_TITLE)
     export_onnx(_on_cpu(one), one.folder / f"{one.recipe.name}.onnx")
-    one.measured_at = course.seconds
     if saved is not None:
         saved(one.folder)
 
