@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sr_tasks.training import pool as pool_module
+from sr_tasks.training import drawn
 from sr_tasks.training.downscale import to_codes
 from sr_tasks.training.pool import Pool, draw_batch, load_or_draw_pool
 from sr_tasks.training.recipe import Recipe
@@ -68,7 +68,7 @@ def test_held_out_images_are_never_trained_on(recipe: Recipe, pool: Pool) -> Non
 
 def test_a_pool_is_drawn_once(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = load_or_draw_pool(recipe, tmp_path)
-    monkeypatch.setattr(pool_module, "draw_image", None)
+    monkeypatch.setattr(drawn, "draw_image", None)
     again = load_or_draw_pool(recipe, tmp_path)
     assert np.array_equal(first.large, again.large)
     assert np.array_equal(first.small, again.small)
@@ -81,7 +81,7 @@ def test_a_pool_whose_drawing_broke_off_is_drawn_anew(
         raise MemoryError
 
     with monkeypatch.context() as patch:
-        patch.setattr(pool_module, "draw_image", fail)
+        patch.setattr(drawn, "draw_image", fail)
         with pytest.raises(MemoryError):
             load_or_draw_pool(recipe, tmp_path)
     assert list(tmp_path.iterdir()) == []
