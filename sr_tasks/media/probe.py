@@ -91,7 +91,8 @@ def glance(
                 f"The picture of {path.name} is {width}x{height}, past the limit of {max_pixels} pixels.",
                 hint="Raise SR_MAX_PIXELS if this machine can hold it.",
             )
-        stated_s = (container.duration or 0) / 1_000_000
+        # What times say that jump is no duration; how long the source really lasts is seen when it was read.
+        stated_s = 0.0 if container.format.name in ("mpegts", "mpeg") else (container.duration or 0) / 1_000_000
         if max_duration_s is not None and stated_s > max_duration_s:
             raise InputTooLarge(
                 f"{path.name} lasts {stated_s:.0f} s, past the limit of {max_duration_s:.0f} s.",

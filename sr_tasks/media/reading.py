@@ -99,7 +99,10 @@ def read_times(path: Path, options: ReadOptions, shown: Shown, table: Path | Non
         picture = PicturePlan(stream=video.index, program=options.program)
         if not needs_table and video.time_base is not None:
             return Times(
-                picture=picture, facts=tally.facts(video.time_base), tallies=scan.tallies, repairs=_hidden(scan)
+                picture=picture,
+                facts=tally.facts(video.time_base),
+                tallies=scan.tallies,
+                repairs=_seen(scan, is_listed=False),
             )
         if table is None:
             scan.require_regular()
@@ -114,11 +117,16 @@ def _may_mislead(scan: Scan, shown: Shown, tally: PointTally) -> bool:
     return has_lead_in or not scan.begins_at_keyframe or (is_paired and "mov" not in scan.container.format.name)
 
 
-def _hidden(scan: Scan) -> tuple[Repair, ...]:
-    if not scan.hidden:
-        return ()
-    what = f"{scan.hidden} frames are hidden by the edit list, and were left out as players do"
-    return (Repair(kind="hidden-frames", count=scan.hidden, what=what),)
+def _seen(scan: Scan, *, is_listed: bool) -> tuple[Repair, ...]:
+    """What walking the packets told. A listing tells of hidden frames itself."""
+    repairs = []
+    if scan.hidden and not is_listed:
+        what = f"{scan.hidden} frames are hidden by the edit list, and were left out as players do"
+        repairs.append(Repair(kind="hidden-frames", count=scan.hidden, what=what))
+    if scan.broken_sound:
+        what = f"{scan.broken_sound} packets of sound are not whole, and were left out as players do"
+        repairs.append(Repair(kind="broken-sound", count=scan.broken_sound, what=what))
+    return tuple(repairs)
 
 
 def _listed(path: Path, picture: PicturePlan, scan: Scan, options: ReadOptions, table: Path) -> Times:
@@ -137,7 +145,7 @@ def _listed(path: Path, picture: PicturePlan, scan: Scan, options: ReadOptions, 
             raise InputInvalid(f"No frame of {path.name} can be decoded.", hint="Check the file in a media player.")
     rate = str(1 / tick) if source == "count" else ""
     update = {"timeline": "table", "table": str(table), "clock": scan.clock.parts(), "frame_rate": rate}
-    repairs = (*_stated(video, rate, options), *listing.repairs())
+    repairs = (*_stated(video, rate, options), *listing.repairs(), *_seen(scan, is_listed=True))
     return Times(
         picture=picture.model_copy(update=update), facts=tally.facts(tick), tallies=scan.tallies, repairs=repairs
     )

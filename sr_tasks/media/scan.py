@@ -16,6 +16,7 @@ from av.video.stream import VideoStream
 
 from sr_tasks.errors import InputUnsupported
 from sr_tasks.media.clock import Clock
+from sr_tasks.media.sound import Wholeness
 from sr_tasks.media.source import has_times, translated
 
 _REORDER = 64
@@ -125,6 +126,8 @@ class Scan:
     video: VideoStream
     path: Path
     tallies: dict[int, StreamTally] = field(default_factory=dict)
+    broken_sound: int = 0
+    """Packets of sound that are not whole."""
     hidden: int = 0
     """Packets of the picture that the file's edit list hides."""
     duration: int = 0
@@ -136,8 +139,9 @@ class Scan:
     """Why the packets do not say what is shown when, in words that go on a sentence. Empty: they do."""
 
     def __post_init__(self) -> None:
+        self._wholeness = Wholeness(self.container)
         self.clock = Clock(self.container, self.video.index)
-        self._oddity = _oddity_of(self.video)
+        self._oddity = _oddity_of(self.container, self.video)
         if not has_times(self.container):
             self.irregular = "has no times"
 
@@ -176,6 +180,7 @@ class Scan:
                     continue
                 self.tallies.setdefault(packet.stream_index, StreamTally()).add(packet)
                 self.clock.note(packet)
+                self.broken_sound += self._wholeness.is_broken(packet)
                 if packet.stream_index != self.video.index:
                     continue
                 if is_first:
@@ -199,11 +204,15 @@ class Scan:
         self.irregular = self.irregular or what
 
 
-def _oddity_of(video: VideoStream) -> Callable[["Packet[Any]"], bool]:
+def _oddity_of(container: InputContainer, video: VideoStream) -> Callable[["Packet[Any]"], bool]:
     """Tells packets that hold no frame of their own, or more than one."""
-    if video.codec_context.name == "mpeg4":
+    codec = video.codec_context.name
+    if container.format.name == "avi" and codec != "mpeg4":
+        # AVI numbers frames. Where they are shown in another order, FFmpeg tells that one for MPEG-4 alone.
+        return lambda packet: packet.pts != packet.dts
+    if codec == "mpeg4":
         return lambda packet: packet.size <= NULL_FRAME_BYTES
-    if video.codec_context.name == "vp8":
+    if codec == "vp8":
         return lambda packet: not bytes(memoryview(packet)[:1])[0] & _VP8_SHOW_FRAME
     if video.codec_context.name in ("mpeg1video", "mpeg2video"):
         return _SequenceChange()

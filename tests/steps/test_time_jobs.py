@@ -1,0 +1,85 @@
+"""Whole jobs on sources whose times are out of order: all frames once, sound in step, and it is said what was done."""
+
+import json
+import subprocess
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from sr_tasks.config import Settings
+from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.steps import pipeline, plan, prepare_model, upscale, validate
+from sr_tasks.telemetry.progress import Observers
+from tests.steps.conftest import Enhance
+
+
+def recording(path: Path, *options: str) -> Path:
+    command = ["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=1.2"]
+    command += ["-f", "lavfi", "-i", "sine=440:r=48000:d=1.2", "-c:v", "libx264", "-g", "10", "-c:a", "mp2"]
+    subprocess.run([*command, *options, str(path)], check=True)
+    return path
+
+
+def times(path: Path, stream: str) -> list[float]:
+    """Seconds of the packets of a stream in order, as Debian's ffprobe says."""
+    command = ["ffprobe", "-v", "quiet", "-select_streams", stream, "-show_entries", "packet=pts_time", "-of", "json"]
+    told = json.loads(subprocess.run([*command, str(path)], check=True, capture_output=True).stdout)
+    return sorted(float(packet["pts_time"]) for packet in told["packets"])
+
+
+def test_joined_recordings_keep_sound_in_step(enhance: Enhance, tmp_path: Path) -> None:
+    one = recording(tmp_path / "one.ts")
+    source = tmp_path / "joined.ts"
+    source.write_bytes(one.read_bytes() * 2)
+    result = enhance(source, "out.mkv", gate=False)
+    picture, sound = times(Path(result["output"]), "v:0"), times(Path(result["output"]), "a:0")
+    before, heard = times(one, "v:0"), times(one, "a:0")
+    assert (len(picture), len(sound)) == (2 * len(before), 2 * len(heard))
+    step = heard[0] - before[0]
+    for half in (0, 1):
+        offset = sound[half * len(heard)] - picture[half * len(before)]
+        assert offset == pytest.approx(step, abs=0.002)
+    assert max(later - earlier for earlier, later in pairwise(sound)) < 0.06
+    manifest = json.loads(Path(result["manifest"]).read_text())
+    assert [row["kind"] for row in manifest["source"]["probe"]["repairs"]] == ["jumping-times"]
+
+
+def test_a_lead_in_is_no_damage_and_sound_before_the_picture_stays(enhance: Enhance, tmp_path: Path) -> None:
+    data = recording(tmp_path / "one.ts", "-bf", "2").read_bytes()
+    source = tmp_path / "cut.ts"
+    source.write_bytes(data[: 3 * 188] + data[len(data) // 188 // 4 * 188 :])
+    result = enhance(source, "out.mkv", gate=False)
+    assert result["quality"]["damaged_frames"] == 0
+    manifest = json.loads(Path(result["manifest"]).read_text())
+    assert {row["kind"] for row in manifest["source"]["probe"]["repairs"]} >= {"lead-in"}
+    picture, sound = times(Path(result["output"]), "v:0"), times(Path(result["output"]), "a:0")
+    before, heard = times(source, "v:0"), times(source, "a:0")
+    assert sound[-1] - picture[-1] == pytest.approx(heard[-1] - before[-1], abs=0.002)
+    assert sound[0] < picture[0]
+
+
+def test_a_job_on_a_table_goes_on_where_it_was(settings: Settings, tmp_path: Path) -> None:
+    source = tmp_path / "joined.ts"
+    source.write_bytes(recording(tmp_path / "one.ts").read_bytes() * 2)
+    spec = JobSpec(
+        source=str(source), output=str(tmp_path / "out.mkv"), model="bicubic", preset="ultrafast", gate=False
+    )
+    for step in (lambda: validate.run(spec, "job", settings), lambda: plan.run("job", settings)):
+        step()
+    prepare_model.run("job", settings)
+    upscale.run("job", 0, settings)
+    result = pipeline.run(spec, "job", settings, Observers())
+    assert result["resumed_chunks"] == 1
+    assert result["frames"] == 60
+
+
+def test_two_programmes_give_the_first_or_the_one_asked_for(enhance: Enhance, tmp_path: Path) -> None:
+    maps = [part for stream in ("0:v", "1:a", "0:v", "1:a") for part in ("-map", stream)]
+    programs = ["-program", "program_num=1:st=0:st=1", "-program", "program_num=2:st=2:st=3"]
+    source = recording(tmp_path / "two.ts", *maps, *programs)
+    for program, kept in ((None, {0, 1}), (2, {2, 3})):
+        result = enhance(source, f"out{program}.mkv", program=program, gate=False)
+        manifest = json.loads(Path(result["manifest"]).read_text())
+        fates = {row["source_index"]: row["fate"] for row in manifest["streams"]}
+        assert {index for index, fate in fates.items() if fate != "dropped"} == kept
