@@ -15,7 +15,7 @@ from loguru import logger
 
 from sr_tasks.errors import InputChanged, InputDamaged
 from sr_tasks.media.decoded import DecodedFrame
-from sr_tasks.media.fields import stored_pts
+from sr_tasks.media.fields import first_stored, stored_pts
 from sr_tasks.media.numbered import frames_of, listed_frames
 from sr_tasks.media.present import presented
 from sr_tasks.media.scan import PtsHash
@@ -38,9 +38,11 @@ class ChunkReader:
         A frame FFmpeg cannot decode is replaced by the one before it (at the very start: by the first that decodes).
         Raises InputChanged if the file no longer holds the planned time stamps, InputDamaged if nothing decodes.
         """
-        start = stored_pts(self.chunk.start_pts, self.picture)
+        start = first_stored(self.chunk, self.picture)
         proof = _Proof(self.chunk)
         for item in presented(self._stored_frames(start), self.picture, start):
+            if item.pts < self.chunk.start_pts:
+                continue
             if item.pts >= self.chunk.end_pts:
                 break
             proof.add(item.pts)

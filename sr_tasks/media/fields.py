@@ -18,7 +18,7 @@ from sr_tasks.media.combing import codes, combing
 from sr_tasks.media.decoded import DecodedFrame, neighbours
 from sr_tasks.media.scan import FramePoint
 from sr_tasks.planes.formats import pixel_format
-from sr_tasks.records.media import PicturePlan
+from sr_tasks.records.media import Chunk, PicturePlan
 
 _FILTERED: Final = re.compile(
     r"^(?:yuv4(?:1[01]|2[02]|4[04])p|yuvj4(?:11|2[02]|4[04])p|yuv4(?:2[02]|44)p(?:9|14|16)le|yuv4(?:2[02]|4[04])p1[02]le"
@@ -26,6 +26,8 @@ _FILTERED: Final = re.compile(
 )
 """Pixel formats that bwdif takes as they are."""
 _EXACT: Final = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT
+
+_BEGINNING: Final = -(1 << 62)
 
 _TICKS: Final = {"none": 1, "single": 1, "double": 2, "film": film.KEPT}
 _PARITY: Final = {"": "auto", "tff": "tff", "bff": "bff"}
@@ -39,6 +41,14 @@ def ticks(plan: PicturePlan) -> int:
 def stored_pts(pts: int, plan: PicturePlan) -> int:
     """The file's time stamp at or before a presented one."""
     return pts // ticks(plan)
+
+
+def first_stored(chunk: Chunk, plan: PicturePlan) -> int:
+    """The file's time stamp to present frames from, so that the chunk's are among them: blocks of film are counted from
+    where they begin, which a chunk's start need not be."""
+    if plan.deinterlace != "film":
+        return stored_pts(chunk.start_pts, plan)
+    return _BEGINNING if chunk.seek_pts is None else stored_pts(chunk.seek_pts, plan)
 
 
 def presented_points(points: Iterable[FramePoint], plan: PicturePlan) -> Iterator[FramePoint]:
@@ -67,9 +77,9 @@ def deinterlaced(frames: Iterable[DecodedFrame], plan: PicturePlan, start_pts: i
     step = 1
     for _, item, following in neighbours(_whole(frames, plan)):
         step = following.pts - item.pts if following is not None else step
-        if item.pts >= start_pts:
-            for place, picture in enumerate(item.pictures):
-                pts = ticks(plan) * item.pts + place * step
+        for place, picture in enumerate(item.pictures):
+            pts = ticks(plan) * item.pts + place * step
+            if pts >= ticks(plan) * start_pts:
                 yield replace(item.stored, pts=pts, frame=picture)
 
 

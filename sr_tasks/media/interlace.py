@@ -22,7 +22,7 @@ from sr_tasks.records.media import UNTOUCHED, PicturePlan, VideoInfo
 
 DECODED_PX: Final = 60_000_000
 """Px to decode at most for the first look, all places together."""
-_PLACES: Final = (3, 24)
+_PLACES: Final = (3, 12)
 _RUN: Final = 6
 """Frames in a row at a place. The inner ones have neighbours on both sides. No multiple of telecine's period."""
 _LONG_RUN: Final = 17
@@ -184,12 +184,11 @@ class _Reader:
 
 
 def _place(target: int, held: list[tuple[Codes, bool]]) -> Place:
-    looks = [
-        combing(before[0] if before else None, cur[0], behind[0] if behind else None)
-        for before, cur, behind in neighbours(held)
-    ]
-    inner = looks[1:-1] if len(looks) > 2 else looks
-    return Place(target=target, flagged=sum(is_flagged for _, is_flagged in held), looks=tuple(inner))
+    lumas = [luma for luma, _ in held]
+    looks = [combing(*between) for between in zip(lumas, lumas[1:], lumas[2:], strict=False)]
+    if len(held) < 3:
+        looks = [combing(*between) for between in neighbours(lumas)]
+    return Place(target=target, flagged=sum(is_flagged for _, is_flagged in held), looks=tuple(looks))
 
 
 def _seek(container: InputContainer, stream: VideoStream, target: int) -> None:

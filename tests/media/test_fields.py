@@ -11,7 +11,7 @@ import pytest
 
 from sr_tasks.errors import InputUnsupported
 from sr_tasks.jobs.spec import Fields
-from sr_tasks.media import interlace
+from sr_tasks.media import interlace, places
 from sr_tasks.media.chunks import plan_chunks
 from sr_tasks.media.decode import ChunkReader, whole
 from sr_tasks.media.field_plan import with_fields
@@ -83,6 +83,18 @@ CODED = {
 
 def planned(path: Path, wish: Fields = "single") -> MediaInfo:
     return with_fields(path, probe(path), wish)
+
+
+@pytest.mark.parametrize("wish", ["double", "film"])
+def test_a_rehearsal_may_begin_and_end_at_any_presented_frame(wish: Fields, tmp_path: Path) -> None:
+    frames = telecined(panned(40, 3)) if wish == "film" else interlaced(panned(84, 1.5), "tff")
+    for name, codec, options in (("a.mkv", "ffv1", {}), ("b.mkv", "libx264", {"crf": "16", "g": "30"})):
+        media = planned(write(tmp_path / name, frames, codec, options, rate=VIDEO), wish)
+        for count in (2, 3, 5, 7):
+            for place in places.chosen(tmp_path / name, media, count):
+                for chunk in place.chunks:
+                    reader = ChunkReader(path=tmp_path / name, chunk=chunk, picture=media.picture)
+                    assert len(list(reader.frames())) == chunk.frames
 
 
 def read(path: Path, plan: PicturePlan, target: int) -> list[tuple[int, bytes]]:
