@@ -36,6 +36,16 @@ def stream_description(container: Container, index: int) -> str:
     return "\n".join(lines)
 
 
+def cropping(container: Container, index: int) -> tuple[int, int, int, int]:
+    """Px that the container (`clap` of MP4, PixelCrop of Matroska) asks to be cut off at the left, top, right and
+    bottom of a stream's pictures."""
+    match = re.search(r"^\s+Frame Cropping: (\d+)/(\d+)/(\d+)/(\d+)$", stream_description(container, index), re.M)
+    if match is None:
+        return (0, 0, 0, 0)
+    left, right, top, bottom = (int(px) for px in match.groups())
+    return left, top, right, bottom
+
+
 def code_tags(container: Container) -> dict[int, str]:
     """Four-character codes by stream index, of the streams that have one in readable letters."""
     return {int(index): code for index, code in _STREAM.findall(description(container))}

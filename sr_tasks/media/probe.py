@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 
 from sr_tasks.errors import InputInvalid, InputTooLarge
 from sr_tasks.media.colour import chroma_location, lost_side_data, refuse_own_colours
-from sr_tasks.media.described import codec_name
+from sr_tasks.media.described import codec_name, cropping
 from sr_tasks.media.reading import Shown, Times, chosen_stream, read_times
 from sr_tasks.media.scan import StreamTally
 from sr_tasks.media.source import decoder_of, open_source, picture_stream, translated
@@ -56,7 +56,11 @@ def probe(
     times = read_times(path, options, first.shown, table)
     with open_source(path) as container:
         video = picture_stream(container, path, times.picture.stream)
-        facts = _video_info(path, video, first, times, chroma_location(container, video))
+        facts = _video_info(video, first, times, chroma_location(container, video))
+        crop = cropping(container, video.index)
+        facts = facts.model_copy(
+            update={"width": facts.width - crop[0] - crop[2], "height": facts.height - crop[1] - crop[3]}
+        )
         _refuse_cut_off(container, video, path, times)
         return MediaInfo(
             path=str(path),
@@ -71,6 +75,7 @@ def probe(
                 update={
                     "pix_fmt": facts.pix_fmt,
                     "size": (facts.width, facts.height),
+                    "crop": crop,
                     "is_rgb": pixel_format(facts.source_pix_fmt).is_rgb,
                 }
             ),
@@ -149,7 +154,7 @@ def _look_at(frame: VideoFrame, *, is_broken: bool) -> FirstFrames:
     )
 
 
-def _video_info(path: Path, video: VideoStream, first: FirstFrames, times: Times, chroma_location: int) -> VideoInfo:
+def _video_info(video: VideoStream, first: FirstFrames, times: Times, chroma_location: int) -> VideoInfo:
     frame = first.frame
     kind = pixel_format(frame.format.name)
     context = video.codec_context

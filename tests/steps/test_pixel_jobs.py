@@ -178,6 +178,16 @@ def test_what_the_stream_crops_off_does_not_come_back(codec: str, tmp_path: Path
     assert 10 * np.log10(255**2 / (error**2).mean()) > 28
 
 
+def test_what_matroska_crops_off_is_left_out(tmp_path: Path, run: Any) -> None:
+    whole, path = source(tmp_path / "whole.mp4", "-c:v", "libx264", "-pix_fmt", "yuv420p"), tmp_path / "cropped.mkv"
+    subprocess.run(["mkvmerge", "-q", "-o", path, "--cropping", "0:10,6,4,2", whole], check=True)
+    output, answer = run(path)
+    assert answer["status"] == "COMPLETED", answer
+    assert (probed(output)["width"], probed(output)["height"]) == (2 * 82, 2 * 56)
+    error = rgb(output, 82, 56).astype(float) - rgb(whole, *SIZE)[:, 6:62, 10:92]
+    assert 10 * np.log10(255**2 / (error**2).mean()) > 25
+
+
 def test_a_size_that_changes_in_the_middle_is_fitted_into_the_first(tmp_path: Path, run: Any) -> None:
     """As streaming software does it: from 96x64 to 64x64 and back."""
     parts = []
