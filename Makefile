@@ -22,7 +22,7 @@ INSTALL = for try in 1 2 3; do \
 QUICK := $(PYTHON) -m pytest -m 'not live' -n auto --dist loadfile
 EMBEDDED := PYTHONPATH=.:plugins $(PYTHON) -m sr_airflow.embedded
 
-.PHONY: help setup enhance up down status test test-quick check bench calibrate drill gpu-check clean
+.PHONY: help setup enhance up down status test test-quick fuzz check bench calibrate drill gpu-check clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +47,9 @@ test: .venv/.dev ## Run the whole test suite (ARGS="-k name" for a part)
 
 test-quick: .venv/.dev ## Run the tests that need no Airflow, no server and no browser
 	@eval "exec $(QUICK) $$ARGS"
+
+fuzz: .venv/.dev ## Take 2000 mutated files of every container through whole jobs (ARGS="FIRST COUNT" for others)
+	@eval "exec nice $(PYTHON) -m tests.fuzz $$ARGS"
 
 check: .venv/.dev ## Format, lint, types, import walls, spelling
 	.venv/bin/ruff format --check .

@@ -13,6 +13,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from sr_tasks.errors import InputInvalid, InputNotFound, InputUnreadable, InputUnsupported, OutOfMemory
+from sr_tasks.media.excerpt import limited
 
 _CONTAINERS = (
     "mov", "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "mxf", "ogg", "ivf", "nut", "dv", "rm", "wtv", "gxf",
@@ -48,7 +49,7 @@ def open_source(path: Path) -> Iterator[InputContainer]:
         demuxer = "mjpeg" if path.suffix.lower() in _MOTION_JPEG and _head(path).startswith(_JPEG) else None
         container = av.open(str(path.absolute()), format=demuxer, options=_OPTIONS, metadata_errors="replace")
     with container:
-        yield container
+        yield limited(path, container)
 
 
 def has_times(container: InputContainer) -> bool:

@@ -2,13 +2,15 @@
 plain resampling in the network's place. Runs in a process of its own; writes into one scratch folder."""
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import cv2
+import numpy as np
 from loguru import logger
 
 from sr_tasks.config import Settings
@@ -27,20 +29,28 @@ from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media.assemble import ChunkFile, assemble, reorder_depth
 from sr_tasks.media.decode import ChunkReader
 from sr_tasks.media.encode import ChunkWriter, prove_chunk
+from sr_tasks.media.excerpt import excerpt
 from sr_tasks.media.places import Place, chosen
 from sr_tasks.media.probe import probe
+from sr_tasks.planes.frames import planes_of
 from sr_tasks.quality import integrity
 from sr_tasks.quality.consistency import assess
 from sr_tasks.quality.records import Assessment
 from sr_tasks.records.codecs import Preset
 from sr_tasks.records.encode import EncodeSettings
-from sr_tasks.records.media import MediaInfo, StreamPlan
+from sr_tasks.records.media import Chunk, MediaInfo, StreamPlan
 from sr_tasks.records.rehearsal import Rehearsal, RehearsedPlace
 from sr_tasks.steps.records import PlanRecord, SourceRecord, encode_settings
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 _AS_THEY_ARE: Final = (InputRefused, InputDamaged, OutOfMemory, DiskFull)
 _MOST_FRAMES, _LEAST_FRAMES = 12, 2
 _PLACES = 3
+_WHOLE_BYTES: Final = 48 << 20
+"""Of a source up to that size the other streams are joined whole, of a larger one their first seconds."""
+_EXCERPT_S: Final = 10.0
 _OTHER_COPY: Final = "Check it in a media player; if it plays, convert it with another program first."
 
 
@@ -72,7 +82,10 @@ def through(spec: JobSpec, source: SourceRecord, effort: Effort, scratch: Path, 
     encode = dataclasses.replace(encode_settings(spec, source, plan), preset=effort.preset)
     course = _Course(spec=spec, source=source, encode=encode, scratch=scratch, settings=settings)
     first, *later = [course.made(place) for place in places]
-    fates, changed = course.settled(first)
+    streams_s = None if source.size_bytes <= _WHOLE_BYTES else _EXCERPT_S
+    begin_s = min((stream.start_s for stream in source.media.streams if stream.start_s is not None), default=0.0)
+    with excerpt(path, begin_s + streams_s) if streams_s is not None else nullcontext():
+        fates, changed = course.settled(first)
     for made in later:
         course.compare(made)
     return Rehearsal(
@@ -85,7 +98,7 @@ def through(spec: JobSpec, source: SourceRecord, effort: Effort, scratch: Path, 
         ),
         is_whole=places[0].video.frames == video.frames,
         preset=effort.preset,
-        streams_s=None,
+        streams_s=streams_s,
         fates=fates,
         changed=changed,
     )
@@ -101,7 +114,10 @@ class _Made:
 
 
 class Resampler:
-    """Stands for a network: each plane resized to the size of the output's."""
+    """Stands for a network: each plane resized to the size of the output's. Hashes what it is given."""
+
+    def __init__(self) -> None:
+        self.seen = hashlib.sha256()
 
     @property
     def output_shapes(self) -> tuple[tuple[int, int], ...]:
@@ -110,6 +126,7 @@ class Resampler:
     def infer(self, planes: Planes, out: Planes | None = None) -> Planes:
         if out is None:
             raise ValueError("planes to write into are needed")
+        _note(self.seen, planes)
         for plane, target in zip(planes, out, strict=True):
             size = (target.shape[1], target.shape[0])
             target[...] = cv2.resize(plane, size, interpolation=cv2.INTER_LINEAR)
@@ -117,6 +134,11 @@ class Resampler:
 
     def close(self) -> None:
         """Nothing is held."""
+
+
+def _note(digest: "_Hash", planes: Planes) -> None:
+    for plane in planes:
+        digest.update(np.ascontiguousarray(plane).data)
 
 
 @dataclass(kw_only=True)
@@ -137,14 +159,16 @@ class _Course:
         for chunk in place.chunks:
             file = self.scratch / f"{chunk.start_pts}.nut"
             with _stage(f"enlarging {chunk.frames} frames", self._path):
+                resampler = Resampler()
                 report = upscale_chunk(
                     ChunkReader(path=self._path, chunk=chunk, picture=self.source.media.picture),
-                    Resampler(),
+                    resampler,
                     ChunkWriter(file, self.encode, chunk.start_pts, chunk.frames),
                     streams=1,
                     on_frame=lambda done: None,
                 )
                 prove_chunk(file, self.encode.time_base, chunk.start_pts, chunk.frames, chunk.pts_sha256)
+                self._refuse_chance(chunk, resampler.seen.hexdigest())
                 depth = reorder_depth(file, self.encode.time_base)
             files.append(ChunkFile(path=file, start_pts=chunk.start_pts, reorder_depth=depth))
             damaged += report.damaged_pts
@@ -235,6 +259,17 @@ class _Course:
             self._path, output, media, output_info, self.spec.scale, report_progress=lambda done: None,
             damaged_pts=made.damaged_pts, threads=1, places=made.place.chunks,
         )  # fmt: skip
+
+    def _refuse_chance(self, chunk: Chunk, seen: str) -> None:
+        """Some decoders leave what is damaged as the memory happened to be: such frames are not the same twice."""
+        again = hashlib.sha256()
+        for item in ChunkReader(path=self._path, chunk=chunk, picture=self.source.media.picture).frames():
+            _note(again, planes_of(item.frame))
+        if again.hexdigest() != seen:
+            raise InputDamaged(
+                f"Frames of {self._path.name} are damaged so that they are decoded differently each time.",
+                hint="Find a better copy of the source, or convert it with another program first.",
+            )
 
     def _refuse_damage(self, place: Place, damaged: int) -> None:
         """By the rule of the job, where all of its frames are here."""
