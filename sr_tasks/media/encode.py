@@ -1,7 +1,7 @@
 """Encoding a chunk into a file that keeps any time base exactly, and reading it back. Chooses no settings."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from sr_tasks.media.encoders import encoder_options
 from sr_tasks.media.scan import PtsHash
 from sr_tasks.records.codecs import CODECS
 from sr_tasks.records.encode import EncodeSettings
+from sr_tasks.storage.failures import disk_full, is_full
 
 _EXACT = {"avoid_negative_ts": "disabled"}
 """Muxers shift all time stamps to make decoding times positive, unless told not to."""
@@ -56,8 +57,9 @@ class ChunkWriter:
             self._container.close()
 
     def abort(self) -> None:
-        """Let go of the file without finishing it."""
-        self._container.close()
+        """Let go of the file without finishing it. What broke the writing off breaks its end off as well."""
+        with suppress(av.error.FFmpegError):
+            self._container.close()
 
     def _add_stream(self) -> VideoStream:
         s = self._settings
@@ -121,8 +123,8 @@ def encode_error(path: Path, exc: av.error.FFmpegError) -> ChunkFailed | DiskFul
             f"Writing {path.name} takes more memory than this task may have.",
             hint="Raise SR_MAX_TASK_BYTES, or choose another codec.",
         )
-    if exc.errno == 28:
-        return DiskFull(f"The disk under {path.parent} is full.", hint="Free some space; the job goes on from there.")
+    if is_full(exc.errno):
+        return disk_full(path.parent)
     return ChunkFailed(
         f"FFmpeg cannot write {path.name}: {exc.strerror}.", hint="Run the job again with another codec."
     )

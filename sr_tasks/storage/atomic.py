@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from sr_tasks.storage.failures import disk_full, is_full
+
 STALE_AFTER_S = 24 * 3600.0
 """An attempt's file untouched for that long belongs to a dead attempt."""
 
@@ -20,7 +22,7 @@ _MAX_SUFFIX_BYTES = 32
 def replacing(target: Path) -> Iterator[Path]:
     """Give an attempt-private path beside `target`; on success flush it to disk and rename it, on failure remove it.
 
-    The private name keeps the suffix, as muxers choose the format by it.
+    The private name keeps the suffix, as muxers choose the format by it. Raises DiskFull.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = partial_name(target)
@@ -29,6 +31,10 @@ def replacing(target: Path) -> Iterator[Path]:
         sync(partial)
         os.replace(partial, target)
         sync(target.parent)
+    except OSError as exc:
+        if is_full(exc.errno):
+            raise disk_full(target.parent) from exc
+        raise
     finally:
         partial.unlink(missing_ok=True)
 

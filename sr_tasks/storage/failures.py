@@ -9,6 +9,15 @@ from sr_tasks.errors import DiskFull, InputNotFound, InputUnreadable, TargetUnwr
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
+def is_full(number: int | None) -> bool:
+    """Whether an errno says that no more can be written: the disk, a quota or the largest file is reached."""
+    return number in _FULL
+
+
+def disk_full(what: object) -> DiskFull:
+    return DiskFull(f"The disk of {str(what)!r} is full.", hint="Free some space; the job goes on from there.")
+
+
 @contextmanager
 def reading(what: object) -> Iterator[None]:
     """Turn an OSError while a source is read into InputNotFound or InputUnreadable."""
@@ -26,10 +35,8 @@ def writing(what: object) -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        if exc.errno in _FULL:
-            raise DiskFull(
-                f"The disk of {str(what)!r} is full.", hint="Free some space and run the job again."
-            ) from exc
+        if is_full(exc.errno):
+            raise disk_full(what) from exc
         raise TargetUnwritable(
             f"{str(what)!r} cannot be written: {reason(exc)}.", hint="Check the folder and its permissions."
         ) from exc
