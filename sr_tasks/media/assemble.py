@@ -15,6 +15,7 @@ from av.stream import Stream
 from av.video.stream import VideoStream
 
 from sr_tasks.errors import IntegrityBroken
+from sr_tasks.jobs.spec import Strip
 from sr_tasks.media import languages, tags
 from sr_tasks.media.clock import packets_on_one_clock
 from sr_tasks.media.convert import Converter, Copy, converter, copied
@@ -24,7 +25,7 @@ from sr_tasks.media.scan import PtsHash
 from sr_tasks.media.source import open_source, translated
 from sr_tasks.media.streams import is_cover
 from sr_tasks.media.trial import timed
-from sr_tasks.records.containers import CHAPTER_TRACKS, MUXER_OPTIONS, TARGETS
+from sr_tasks.records.containers import MUXER_OPTIONS, QUICKTIME, TARGETS
 from sr_tasks.records.media import NO_HDR, ClockPart, HdrInfo, StreamPlan, VideoInfo
 
 _COVER_TYPES = {"mjpeg": ("jpg", "image/jpeg")} | {
@@ -45,7 +46,7 @@ class ChunkFile:
 def assemble(
     source_path: Path, output_path: Path, suffix: str, video: VideoInfo, chunks: Iterable[ChunkFile],
     fates: list[StreamPlan], display_matrix: tuple[int, ...] | None,
-    clock: tuple[ClockPart, ...] = (), hdr: HdrInfo = NO_HDR,
+    clock: tuple[ClockPart, ...] = (), hdr: HdrInfo = NO_HDR, strip: Strip = "nothing",
 ) -> str:  # fmt: skip
     """Write the joined picture and every kept stream to `output_path`; returns sha256 over the joined time stamps.
     `clock` says where the source's times jump; `hdr` is for the container, beside what the chunks say themselves.
@@ -56,14 +57,13 @@ def assemble(
     chunk_files = list(chunks)
     digest = PtsHash()
     muxer = TARGETS[suffix]
-    options = MUXER_OPTIONS.get(muxer, {}) | ({"movflags": "+faststart"} if muxer in ("mp4", "mov") else {})
-    with open_source(source_path) as source, _Output(output_path, muxer, options) as output:
+    with open_source(source_path) as source, _Output(output_path, muxer, _options(source, muxer, strip)) as output:
         with open_chunk(chunk_files[0].path) as first, with_hdr(first, hdr) as like:
-            streams = _add_streams(source, output, like, fates, source_path)
+            streams = _add_streams(source, output, like, fates, source_path, strip)
             target = streams.pop(video.index).stream
             target.time_base = first.streams.video[0].time_base
         _describe_picture(target, video, output, display_matrix)
-        _carry_tags(source, output, target, video.index)
+        _carry_tags(source, output, target, video.index, strip)
         picture = _picture_packets(chunk_files, video, target, digest)
         others = _other_packets(source, source_path, streams, video.index, clock)
         for packet in _merged(picture, others):
@@ -73,6 +73,16 @@ def assemble(
             "The chunks together do not hold exactly the source's time stamps.", hint="Run the job again."
         )
     return digest.hexdigest()
+
+
+def _options(source: InputContainer, muxer: str, strip: Strip) -> dict[str, str]:
+    """Options for the muxer: the index goes before the pictures, and QuickTime keys stay what they are."""
+    options = dict(MUXER_OPTIONS.get(muxer, {}))
+    if muxer in QUICKTIME:
+        options["movflags"] = "+faststart"
+        if tags.has_quicktime_keys(tags.carried(source.metadata, strip)):
+            options["movflags"] += "+use_metadata_tags"
+    return options
 
 
 class _Output:
@@ -101,8 +111,9 @@ class _Output:
 
 
 def _add_streams(
-    source: InputContainer, output: OutputContainer, picture: VideoStream, fates: list[StreamPlan], path: Path
-) -> dict[int, Converter]:
+    source: InputContainer, output: OutputContainer, picture: VideoStream, fates: list[StreamPlan], path: Path,
+    strip: Strip,
+) -> dict[int, Converter]:  # fmt: skip
     """What fills the output's streams by source index, in the order of the output, with tags and dispositions."""
     added: dict[int, Converter] = {}
     numbered = [fate for fate in fates if fate.output_index is not None and fate.source_index is not None]
@@ -121,15 +132,15 @@ def _add_streams(
             continue
         else:
             made = copied(original, output)
-        _label(made.stream, original, output.format.name)
+        _label(made.stream, original, output.format.name, strip)
         added[original.index] = made
     return added
 
 
-def _label(stream: Stream, original: Stream, muxer: str) -> None:
+def _label(stream: Stream, original: Stream, muxer: str, strip: Strip) -> None:
     """Tags, language and dispositions as the source has them."""
     stream.metadata.clear()
-    stream.metadata.update(tags.carried(original.metadata))
+    stream.metadata.update(tags.carried(original.metadata, strip, of_stream=True))
     if language := original.metadata.get("language"):
         stream.metadata["language"] = languages.held(language, muxer)
     stream.disposition = original.disposition
@@ -162,16 +173,18 @@ def _describe_picture(
         stream.set_display_matrix(display_matrix)
 
 
-def _carry_tags(source: InputContainer, output: OutputContainer, picture: Stream, picture_index: int) -> None:
+def _carry_tags(
+    source: InputContainer, output: OutputContainer, picture: Stream, picture_index: int, strip: Strip
+) -> None:
     """The file's own tags and chapters. The time code goes to the picture alone, and once."""
-    output.metadata.update(tags.carried(source.metadata))
+    output.metadata.update(tags.carried(source.metadata, strip))
     time_code = tags.time_code(source, picture_index)
     for described in (output, *output.streams):
         described.metadata.pop("timecode", None)
-    if time_code:
+    if time_code and strip != "all":
         picture.metadata["timecode"] = time_code
     chapters = source.chapters()
-    if output.format.name in CHAPTER_TRACKS:  # a chapter without a title would be missing in the track
+    if output.format.name in QUICKTIME:  # a chapter without a title would be missing in the track
         chapters = [{**chapter, "metadata": {"title": "", **chapter["metadata"]}} for chapter in chapters]
     if chapters:
         output.set_chapters(chapters)

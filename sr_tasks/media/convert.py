@@ -15,10 +15,10 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
-from av.subtitles.subtitle import SubtitleSet
 
 from sr_tasks.errors import InputUnsupported
-from sr_tasks.records.containers import STRICT_TIMES, is_lossless
+from sr_tasks.media.texts import TextConverter
+from sr_tasks.records.containers import QUICKTIME, is_lossless
 
 _GAP_S = Fraction(1, 25)
 """Time stamps of sound may be off by that much, about a codec frame, before silence is put in or samples are cut."""
@@ -28,20 +28,8 @@ _OPUS_RATE = 48_000
 _AAC_RATES = (32_000, 44_100, 48_000, 64_000, 88_200, 96_000)
 """At lower ones FFmpeg's encoder is bad."""
 _USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-_DEFAULT_SHOWN_S = Fraction(5)
-"""Of a subtitle that says nowhere when it ends."""
-_NO_END_MS = 0xFFFFFFFF
 _FORMATS = {"flac": ("s16", "s32"), "alac": ("s16p", "s32p")}
 """For 16 bits, and for more. Sound with loss, decoded to floating point, has no more."""
-_ASS_HEADER = (
-    b"[Script Info]\r\nScriptType: v4.00+\r\nPlayResX: 384\r\nPlayResY: 288\r\nScaledBorderAndShadow: yes\r\n\r\n"
-    b"[V4+ Styles]\r\nFormat: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, "
-    b"Bold, Italic, Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, "
-    b"MarginL, MarginR, MarginV, Encoding\r\n"
-    b"Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,1\r\n\r\n"
-    b"[Events]\r\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\r\n"
-)
-"""A plain style: with the source's own, encoders would write its font and colour into every line."""
 
 
 class Converter(Protocol):
@@ -88,7 +76,7 @@ def copied(source: Stream, output: OutputContainer) -> Converter:
     """Add a stream to `output` that holds the source's packets. Raises ValueError or FFmpegError if the container does
     not take it."""
     stream = output.add_stream_from_template(source, opaque=True)
-    return Copy(stream, source, is_strict=output.format.name in STRICT_TIMES)
+    return Copy(stream, source, is_strict=output.format.name in QUICKTIME)
 
 
 def converter(source: Stream, output: OutputContainer, encoder: str) -> Converter:
@@ -185,45 +173,6 @@ class SoundConverter:
             for packet in self.stream.codec_context.encode(frame):
                 packet.stream = self.stream
                 yield packet
-
-
-class TextConverter:
-    """Text subtitles in another format: times, lines, italics and the like are kept; fonts and places are not."""
-
-    def __init__(self, source: SubtitleStream, output: OutputContainer, encoder: str) -> None:
-        self._source = source
-        stream = output.add_stream(encoder)
-        if not isinstance(stream, SubtitleStream):
-            raise ValueError(f"{encoder} makes no subtitles")
-        self.stream: SubtitleStream = stream
-        self.stream.codec_context.subtitle_header = _ASS_HEADER
-        self.stream.codec_context.open()
-        self.stream.time_base = Fraction(1, 1000)
-
-    def feed(self, packet: "Packet[Any]") -> Iterator["Packet[Any]"]:
-        if packet.size == 0 or packet.pts is None:
-            return
-        with contextlib.suppress(av.error.InvalidDataError):
-            shown = self._source.codec_context.decode2(packet)
-            if shown is None or len(shown) == 0:
-                return
-            text = self.stream.codec_context.encode_subtitle(shown)
-            if text.size == 0:
-                return
-            text.time_base = packet.time_base
-            text.pts = text.dts = packet.pts
-            text.duration = packet.duration or round(_shown_s(shown) / packet.time_base)
-            text.stream = self.stream
-            yield text
-
-    def flush(self) -> Iterator["Packet[Any]"]:
-        yield from ()
-
-
-def _shown_s(shown: SubtitleSet) -> Fraction:
-    """How long a subtitle without a duration of its own is shown."""
-    length_ms = shown.end_display_time - shown.start_display_time
-    return Fraction(length_ms, 1000) if 0 < length_ms < _NO_END_MS else _DEFAULT_SHOWN_S
 
 
 def _rate(encoder: str, rate: int) -> int:

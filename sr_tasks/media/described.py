@@ -9,6 +9,7 @@ from av.stream import DataStream, Stream
 
 _LOCK = threading.Lock()
 _STREAM = re.compile(r"^  Stream #0:(\d+)\S*: \w+: .*?\((\w{1,4}) / 0x[0-9A-F]{8}\)", re.MULTILINE)
+_OWN_LAYOUT = re.compile(r"^  Stream #0:(\d+)\S*: Audio: .*\d+ channels \(", re.MULTILINE)
 
 
 def description(container: Container) -> str:
@@ -49,6 +50,11 @@ def cropping(container: Container, index: int) -> tuple[int, int, int, int]:
 def code_tags(container: Container) -> dict[int, str]:
     """Four-character codes by stream index, of the streams that have one in readable letters."""
     return {int(index): code for index, code in _STREAM.findall(description(container))}
+
+
+def own_layouts(container: Container) -> set[int]:
+    """Indexes of sound whose channels are in an order of their own. PyAV breaks down on asking which."""
+    return {int(index) for index in _OWN_LAYOUT.findall(description(container))}
 
 
 def codec_name(stream: Stream) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from sr_tasks.jobs.spec import Fields
+from sr_tasks.jobs.spec import Fields, Strip
 from sr_tasks.media.confined import Bounds, confined
 from sr_tasks.media.degradation import measure
 from sr_tasks.media.field_plan import with_fields
@@ -75,9 +75,11 @@ def first_look(
     return confined(look, Findings, path, bounds)
 
 
-def planned_streams(path: Path, bounds: Bounds, media: MediaInfo, suffix: str, codec: str) -> list[StreamPlan]:
+def planned_streams(
+    path: Path, bounds: Bounds, media: MediaInfo, suffix: str, codec: str, strip: Strip = "nothing"
+) -> list[StreamPlan]:
     """Raises what `plan_streams` raises, and what `confined` raises."""
-    found = confined(lambda: _Fates(fates=tuple(plan_streams(path, media, suffix, codec))), _Fates, path, bounds)
+    found = confined(lambda: _Fates(fates=tuple(plan_streams(path, media, suffix, codec, strip))), _Fates, path, bounds)
     return list(found.fates)
 
 

@@ -10,8 +10,9 @@ from av.subtitles.stream import SubtitleStream
 from loguru import logger
 
 from sr_tasks.errors import ContainerMismatch
+from sr_tasks.jobs.spec import Strip
 from sr_tasks.media import tags
-from sr_tasks.media.described import code_tags, codec_name, streams_outside
+from sr_tasks.media.described import code_tags, codec_name, own_layouts, streams_outside
 from sr_tasks.media.source import ATTACHED_PIC, open_source, translated
 from sr_tasks.media.trial import Trials
 from sr_tasks.records import containers
@@ -23,7 +24,7 @@ _CHAPTERS = "kept as chapters"
 _TIME_CODE = "written anew from the time code tag of the video"
 
 
-def plan_streams(path: Path, media: MediaInfo, suffix: str, codec: str) -> list[StreamPlan]:
+def plan_streams(path: Path, media: MediaInfo, suffix: str, codec: str, strip: Strip = "nothing") -> list[StreamPlan]:
     """Decide for every stream of a source whether an output of that suffix keeps, converts or drops it.
 
     Every stream that is kept or converted has been written to memory with the output's muxer, and read back. Raises
@@ -31,7 +32,7 @@ def plan_streams(path: Path, media: MediaInfo, suffix: str, codec: str) -> list[
     """
     _fit_picture(codec, suffix)
     with open_source(path) as source, translated(path):
-        return _Planner(source, media, suffix).rows()
+        return _Planner(source, media, suffix, strip).rows()
 
 
 def lost(video: VideoInfo, what: str) -> StreamPlan:
@@ -60,11 +61,13 @@ def _fit_picture(codec: str, suffix: str) -> None:
 class _Planner:
     """Makes the rows of one source for one container."""
 
-    def __init__(self, source: InputContainer, media: MediaInfo, suffix: str) -> None:
+    def __init__(self, source: InputContainer, media: MediaInfo, suffix: str, strip: Strip) -> None:
+        self._strip = strip
         self._source, self._video, self._suffix = source, media.video, suffix
         self._muxer = TARGETS[suffix]
         self._codes = code_tags(source)
         self._outside = streams_outside(source, media.video.index)
+        self._own_layouts = own_layouts(source)
         self._packets = {stream.index: stream.packets for stream in media.streams}
         candidates = [stream for stream in source.streams if self._is_candidate(stream)]
         self._trials = Trials(source, candidates, self._muxer)
@@ -77,6 +80,7 @@ class _Planner:
             self._made(rows, _CHAPTERS, "chapters", self._has_chapter_track()),
             self._made(rows, _TIME_CODE, "time code", self._has_time_code_track()),
         ]
+        rows += self._lost_tags()
         present = [place for place, row in enumerate(rows) if row.fate in ("enhanced", "kept") or row.target]
         behind = [place for place in present if self._is_behind(rows[place])]
         order = [place for place in present if place not in behind]
@@ -104,7 +108,7 @@ class _Planner:
             return row
         because = f"a {self._suffix} file holds no {row.codec}"
         if self._trials.takes_copy(stream):
-            if containers.is_read_everywhere(self._muxer, row.codec):
+            if containers.is_read_everywhere(self._muxer, row.codec) or stream.index in self._own_layouts:
                 return row
             because = f"many players read {row.codec} in a {self._suffix} file wrongly"
         encoder = self._encoder(stream, row.codec)
@@ -118,7 +122,7 @@ class _Planner:
     def _comes_back_as(self, stream: Stream) -> str:
         """For a track that is not copied since the muxer writes it itself, what becomes of it."""
         code = self._codes.get(stream.index, "")
-        if stream.type != "data":
+        if stream.type != "data" or (code == "tmcd" and self._strip == "all"):
             return ""
         if code == "tmcd" or "TimeCode" in stream.metadata.get("handler_name", ""):
             return _TIME_CODE
@@ -136,11 +140,18 @@ class _Planner:
             return f"FFmpeg does not know its codec{f' ({code})' if code else ''}"
         if stream.disposition & Disposition.timed_thumbnails:
             return "thumbnails of the old picture"
+        if self._strip != "nothing" and (stream.type == "data" or is_cover(stream)):
+            return "it may tell place and device, which were to be removed"
         if is_cover(stream):
             held = containers.COVER_CODECS.get(self._muxer)
             fits = held is None or stream.codec_context.name in held
+            if fits and self._muxer in containers.QUICKTIME and self._has_quicktime_keys():
+                return f"a {self._suffix} file holds no cover beside QuickTime keys"
             return "" if fits else f"a {self._suffix} file holds no such covers"
         return "" if self._packets.get(stream.index) else "it holds nothing"
+
+    def _has_quicktime_keys(self) -> bool:
+        return tags.has_quicktime_keys(tags.carried(self._source.metadata, self._strip))
 
     def _is_candidate(self, stream: Stream) -> bool:
         """Whether the muxer has to be asked about a stream."""
@@ -149,6 +160,8 @@ class _Planner:
 
     def _encoder(self, stream: Stream, codec: str) -> str:
         """What a stream that does not fit is converted with. Empty: it cannot be converted."""
+        if stream.index in self._own_layouts:
+            return ""
         if isinstance(stream, AudioStream) and stream.codec_context.format is not None:
             return containers.sound_target(self._muxer, codec, stream.codec_context.format.name)
         if isinstance(stream, SubtitleStream) and stream.codec_context.codec.text_sub:
@@ -156,13 +169,27 @@ class _Planner:
         return ""
 
     def _has_chapter_track(self) -> bool:
-        return bool(self._source.chapters()) and self._muxer in containers.CHAPTER_TRACKS
+        return bool(self._source.chapters()) and self._muxer in containers.QUICKTIME
 
     def _has_time_code_track(self) -> bool:
         time_code = tags.time_code(self._source, self._video.index)
-        if not time_code or self._video.is_vfr or self._muxer not in containers.TIMECODE_TRACKS:
+        if not time_code or self._strip == "all" or self._video.is_vfr or self._muxer not in containers.QUICKTIME:
             return False
         return self._trials.takes_time_code(time_code, Fraction(self._video.average_rate))
+
+    def _lost_tags(self) -> list[StreamPlan]:
+        """A row for tags that the container has no place for."""
+        if self._strip == "all":
+            return []
+        names = tags.not_written(tags.carried(self._source.metadata, self._strip), self._muxer)
+        if not names:
+            return []
+        return [
+            StreamPlan(
+                source_index=None, output_index=None, type="tags", codec=", ".join(names), language="", fate="dropped",
+                reason=f"a {self._suffix} file has no place for them",
+            )
+        ]  # fmt: skip
 
     def _is_behind(self, row: StreamPlan) -> bool:
         return row.source_index is not None and (
@@ -184,6 +211,8 @@ class _Planner:
 
 
 def _loss(codec: str, encoder: str) -> str:
-    if containers.is_lossless(encoder):
-        return "without loss" if containers.is_lossless(codec) else "without further loss"
-    return "with a loss that nobody hears"
+    if containers.loses_nothing(codec, encoder):
+        return "without loss"
+    if containers.is_lossless(codec) and containers.is_lossless(encoder):
+        return "rounded to 24 bits"
+    return "without further loss" if containers.is_lossless(encoder) else "with a loss that nobody hears"

@@ -1,6 +1,5 @@
 """Proves that sound and subtitles that were converted still say what the source says, by decoding both at once."""
 
-import contextlib
 import hashlib
 import re
 from collections.abc import Iterator
@@ -9,19 +8,18 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import av.error
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.packet import Packet
 from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
-from av.subtitles.subtitle import AssSubtitle
 
 from sr_tasks.media.convert import Continuous
 from sr_tasks.media.source import open_source, translated
+from sr_tasks.media.texts import Shown, Texts
 from sr_tasks.quality.records import Finding
-from sr_tasks.records.containers import is_lossless
+from sr_tasks.records.containers import loses_nothing
 from sr_tasks.records.media import StreamPlan
 
 _STYLE = re.compile(r"\{[^}]*\}")
@@ -45,7 +43,7 @@ def check(source: Path, output: Path, fate: StreamPlan, name: str, offset: Fract
         return []
     if fate.type == "subtitle":
         return [_texts(source, output, fate.source_index, fate.output_index, name, offset)]
-    if is_lossless(fate.codec) and is_lossless(fate.target):
+    if loses_nothing(fate.codec, fate.target):
         return [_samples(source, output, fate.source_index, fate.output_index, name, offset)]
     return [_levels(source, output, fate.source_index, fate.output_index, name, offset)]
 
@@ -68,15 +66,18 @@ def _texts(source: Path, output: Path, before: int, after: int, name: str, offse
 
 def _shown(path: Path, index: int) -> Iterator[tuple[Fraction, str]]:
     """When each text is shown, in seconds, and its letters, without white space and styles."""
+    texts: Texts | None = None
     for packet in _packets(path, index):
-        stream = packet.stream
-        if packet.size == 0 or packet.pts is None or not isinstance(stream, SubtitleStream):
-            continue
-        with contextlib.suppress(av.error.InvalidDataError):
-            for rect in stream.codec_context.decode2(packet) or ():
-                if isinstance(rect, AssSubtitle):
-                    text = _STYLE.sub("", rect.dialogue.decode("utf-8", "replace")).replace("\\N", " ")
-                    yield packet.pts * packet.time_base, "".join(text.split())
+        if isinstance(packet.stream, SubtitleStream):
+            texts = texts or Texts(packet.stream)
+            yield from map(_letters, texts.feed(packet))
+    if texts is not None:
+        yield from map(_letters, texts.flush())
+
+
+def _letters(shown: Shown) -> tuple[Fraction, str]:
+    text = _STYLE.sub("", shown.text.decode("utf-8", "replace")).replace("\\N", " ").replace("\\h", " ")
+    return shown.start, "".join(text.split())
 
 
 def _samples(source: Path, output: Path, before: int, after: int, name: str, offset: Fraction) -> Finding:

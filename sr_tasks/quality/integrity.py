@@ -126,6 +126,10 @@ def _stream_list(output: MediaInfo, wanted: set[int]) -> Finding:
     return Finding(check="Streams", ok=wanted == actual, detail="; ".join(parts))
 
 
+_EDIT_TICK = Fraction(1, 1000)
+"""MP4 and MOV say in milliseconds where a stream begins."""
+
+
 def _name(fate: StreamPlan) -> str:
     return f"{fate.type.capitalize()} #{fate.source_index} ({' '.join(filter(None, (fate.codec, fate.language)))})"
 
@@ -147,7 +151,7 @@ def _start(name: str, before: StreamPrint, after: StreamPrint, offset: Fraction)
     """First and last packet against the picture: both files must have moved the stream as they moved the picture."""
     if before.start is None or after.start is None or before.end is None or after.end is None:
         return []
-    rounding = before.tick + after.tick
+    rounding = before.tick + after.tick + _EDIT_TICK
     at_start = after.start - before.start - offset
     at_end = after.end - before.end - offset
     worst = max(at_start, at_end, key=abs)

@@ -23,9 +23,6 @@ LOSSLESS_TARGETS: Final = {"mp4": "flac", "mov": "alac", "matroska": "flac", "we
 LOSSY_TARGETS: Final = {"mp4": "aac", "mov": "aac", "matroska": "flac", "webm": "libopus"}
 """Muxer -> encoder for sound with loss. FLAC, where players of the container know it, adds no further loss."""
 
-STRICT_TIMES: Final = frozenset({"mp4", "mov"})
-"""Muxers that refuse two packets of a stream with one decoding time."""
-
 PCM_CONTAINERS: Final = frozenset({"mov", "matroska"})
 """Muxers whose PCM every player reads. Many read PCM in MP4 as 16 bits, whatever its depth."""
 
@@ -33,10 +30,9 @@ COVER_CODECS: Final = {"mp4": frozenset({"mjpeg", "png", "bmp"}), "mov": frozens
 """Muxer -> codecs of covers. Matroska is not here: it holds every file as an attachment."""
 
 ATTACHMENT_CONTAINERS: Final = frozenset({"matroska"})
-CHAPTER_TRACKS: Final = frozenset({"mp4", "mov"})
-"""Muxers that write chapters as a text track of their own, behind all others."""
-TIMECODE_TRACKS: Final = frozenset({"mp4", "mov"})
-"""Muxers that write a time code track from the picture's `timecode` tag, behind the chapters."""
+QUICKTIME: Final = frozenset({"mp4", "mov"})
+"""Muxers that write tracks of their own behind all others, for chapters and for the picture's `timecode` tag; that keep
+tags of any name as QuickTime keys alone; and that refuse two packets of a stream with one decoding time."""
 
 _LOSSLESS: Final = frozenset({
     "flac", "alac", "truehd", "mlp", "tta", "wavpack", "shorten", "ape", "tak", "mp4als", "wmalossless", "ralf",
@@ -45,6 +41,7 @@ _LOSSLESS: Final = frozenset({
 _PCM_IN_MP4: Final = frozenset({"pcm_s16le", "pcm_s32le", "pcm_s32be", "pcm_f32le", "pcm_f32be", "pcm_f64le"})
 """16 bits are read rightly everywhere; nothing else holds 32 bits without loss."""
 _PCM_OF_FORMAT: Final = {"u8": "pcm_u8", "s16": "pcm_s16le", "s32": "pcm_s32le", "flt": "pcm_f32le", "dbl": "pcm_f64le"}
+_DEEP: Final = frozenset({"pcm_s32le", "pcm_s32be", "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be", "pcm_s64le"})
 _24_BITS: Final = frozenset({"pcm_dvd", "pcm_bluray", "s302m"})
 """Decoders whose 32-bit samples hold 24 bits at most."""
 
@@ -59,8 +56,15 @@ def is_lossless(codec: str) -> bool:
     return codec in _LOSSLESS or codec.startswith("pcm_")
 
 
+def loses_nothing(codec: str, encoder: str) -> bool:
+    """Whether sound that is converted keeps its very samples. FLAC and ALAC hold 24 bits."""
+    return is_lossless(codec) and is_lossless(encoder) and not (codec in _DEEP and encoder in ("flac", "alac"))
+
+
 def is_read_everywhere(muxer: str, codec: str) -> bool:
     """False for sound that FFmpeg's muxer takes and other players read wrongly."""
+    if muxer == "mov":
+        return codec != "speex"  # its last packet is lost
     return muxer != "mp4" or not codec.startswith("pcm_") or codec in _PCM_IN_MP4
 
 

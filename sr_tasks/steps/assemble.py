@@ -5,6 +5,7 @@ from typing import Any
 
 from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
+from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media.assemble import ChunkFile, assemble
 from sr_tasks.steps.records import ModelRecord, OutputRecord, PlanRecord, SourceRecord
 from sr_tasks.steps.source import require_unchanged
@@ -32,7 +33,7 @@ def run(job_id: str, settings: Settings) -> dict[str, Any]:
     with replacing(target) as partial:
         assemble(
             Path(source.local_path), partial, source.suffix, source.media.video, files, list(source.fates),
-            source.display_matrix, source.media.picture.clock, source.hdr,
+            source.display_matrix, source.media.picture.clock, source.hdr, folder.load("spec", JobSpec).strip,
         )  # fmt: skip
     record = OutputRecord(
         path=str(target),

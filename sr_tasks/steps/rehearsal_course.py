@@ -230,7 +230,7 @@ class _Course:
         try:
             assemble(
                 self._path, output, self.source.suffix, made.place.video, made.files, list(fates),
-                self.source.display_matrix, self.source.media.picture.clock, self.source.hdr,
+                self.source.display_matrix, self.source.media.picture.clock, self.source.hdr, self.spec.strip,
             )  # fmt: skip
             return self._differences(made, output, tuple(fates))
         except (MemoryError, OutOfMemory, DiskFull):

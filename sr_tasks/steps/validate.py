@@ -20,6 +20,7 @@ from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media.first_look import Findings, first_look, planned_streams
 from sr_tasks.media.streams import lost
+from sr_tasks.media.tags import without_private
 from sr_tasks.media.timeline import temporary_table
 from sr_tasks.planes.targets import for_codec
 from sr_tasks.records.containers import TARGETS, holds
@@ -146,9 +147,10 @@ def looked(
         options=ReadOptions(fps=spec.fps, program=spec.program), table=table,
     )  # fmt: skip
     media = for_codec(found.media, spec.codec, strict=spec.strict)
+    media = media.model_copy(update={"metadata": without_private(media.metadata, spec.strip)})
     found = found.model_copy(update={"media": media})
     _refuse_unfit(spec, media, settings)
-    planned = planned_streams(path, bounds, media, suffix, spec.codec)
+    planned = planned_streams(path, bounds, media, suffix, spec.codec, spec.strip)
     fates = [_with_pixel_notes(fate, media.video) for fate in planned]
     fates += [lost(media.video, what) for what in found.lost]
     refuse_losses(spec, fates)
@@ -157,7 +159,7 @@ def looked(
 
 def refuse_losses(spec: JobSpec, fates: Sequence[StreamPlan]) -> None:
     """Raises InputUnsupported if the request is strict and something would not come out as it went in."""
-    losses = [row for row in fates if row.fate in ("dropped", "converted")]
+    losses = [row for row in fates if row.fate == "dropped" or row.target]
     if spec.strict and losses:
         said = "; ".join(
             f"{row.type} {row.source_index} ({row.codec}) would be {row.fate}: {row.reason}" for row in losses
