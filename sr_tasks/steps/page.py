@@ -70,6 +70,7 @@ def _settings(spec: JobSpec, source: SourceRecord, chunks: int) -> dict[str, str
         "Preset": spec.preset,
         "Quality gate": "on" if spec.gate else "off",
         "Chunks": str(chunks),
+        "Rehearsed": "no" if source.rehearsal is None else str(source.rehearsal),
     }
 
 

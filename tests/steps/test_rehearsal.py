@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 
 from sr_tasks.config import Settings
@@ -44,6 +45,24 @@ def test_beginning_middle_and_end_are_rehearsed_and_the_manifest_says_so(enhance
     assert starts[2] > 4
     assert sum(place["frames"] for place in told["places"]) <= 36
     assert told["changed"] == []
+    assert "at 0.0 s" in Path(result["report"]).read_text()
+
+
+def test_the_report_lists_what_was_repaired(enhance: Enhance, tmp_path: Path) -> None:
+    whole = make(tmp_path / "whole.mkv", Clip(frames=12, width=64, height=48, codec="mjpeg", pix_fmt="yuvj420p"))
+    source = tmp_path / "clip.mkv"
+    with av.open(str(whole)) as before, av.open(str(source), "w") as after:
+        stream = after.add_stream_from_template(before.streams.video[0])
+        for number, packet in enumerate(packet for packet in before.demux() if packet.size):
+            packet.stream = stream
+            packet.pts = packet.dts = 40 * (4 if number == 5 else number)
+            after.mux(packet)
+    result = enhance(source)
+    repairs = json.loads(Path(result["manifest"]).read_text())["source"]["probe"]["repairs"]
+    assert repairs
+    report = Path(result["report"]).read_text()
+    assert "Repairs" in report
+    assert all(repair["what"] in report for repair in repairs)
 
 
 def test_a_stream_that_does_not_come_out_is_dropped_and_the_reason_is_told(
