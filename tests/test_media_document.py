@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROWS = re.findall(r"^\| (.+?) \| (.+?) \| `(.+?)::(.+?)` \|$", (ROOT / "docs" / "media.md").read_text(), re.MULTILINE)
 KINDS = (
     "Time", "Interlaced", "Pixels", "Alpha", "Changes in the middle", "Colour", "Streams", "Containers in",
-    "Containers out", "Damage", "Rehearsal",
+    "Containers out", "Damage", "Privacy", "Rehearsal",
 )  # fmt: skip
 
 
