@@ -7,16 +7,14 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-
-from loguru import logger
 
 from tests.fuzz import jobs
 
 COUNT = 2000
-_BATCH = 20
+_BATCH = 40
 
 
 def main(arguments: list[str]) -> int:
@@ -43,24 +41,20 @@ def main(arguments: list[str]) -> int:
 
 def _all(first: int, count: int, seeds: dict[str, Path], folder: Path) -> Iterator[jobs.Ending | str]:
     """Endings as they come; a text for a batch whose process broke down."""
-    context = multiprocessing.get_context("spawn")
     batches = [range(at, min(at + _BATCH, first + count)) for at in range(first, first + count, _BATCH)]
-    workers = min(4, os.cpu_count() or 1)
-    pool = ProcessPoolExecutor(workers, mp_context=context)
-    waiting = {pool.submit(_batch, batch, seeds, folder): batch for batch in batches}
-    for future in as_completed(waiting):
-        try:
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as threads:
+        waiting = [threads.submit(_apart, batch, seeds, folder) for batch in batches]
+        for future in as_completed(waiting):
             yield from future.result()
+
+
+def _apart(numbers: range, seeds: dict[str, Path], folder: Path) -> list[jobs.Ending] | list[str]:
+    """A batch in a process of its own, so that one that breaks down takes no other with it."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        try:
+            return pool.submit(jobs.batch, numbers, seeds, folder).result()
         except BrokenProcessPool:
-            yield f"{waiting[future]}: the process broke down"
-    pool.shutdown()
-
-
-def _batch(numbers: range, seeds: dict[str, Path], folder: Path) -> list[jobs.Ending]:
-    logger.remove()
-    own = folder / f"worker-{os.getpid()}"
-    own.mkdir(exist_ok=True)
-    return [jobs.run(number, seeds, own) for number in numbers]
+            return [f"{numbers}: the process broke down"]
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
 """One mutated file through a whole job in this process, and how that ended."""
 
 import dataclasses
+import os
 import random
 import shutil
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
+
+from loguru import logger
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import SrError
@@ -64,6 +67,14 @@ def run(number: int, seeds: dict[str, Path], folder: Path) -> Ending:
         for path in folder.glob(f"{number}[.-]*"):
             path.unlink()
     return dataclasses.replace(ending, name=f"{number} {seed.name}{seed.suffix} ({mutation})")
+
+
+def batch(numbers: range, seeds: dict[str, Path], folder: Path) -> list[Ending]:
+    """Several mutated files, one after the other, without a word, in a folder of this process alone."""
+    logger.remove()
+    own = folder / f"worker-{os.getpid()}"
+    own.mkdir()
+    return [run(number, seeds, own) for number in numbers]
 
 
 def job(source: Path, output: Path, folder: Path) -> Ending:
