@@ -13,6 +13,7 @@ from sr_tasks.models.registry import Registry
 from sr_tasks.quality.consistency import assess
 from sr_tasks.quality.gate import judge
 from sr_tasks.quality.records import Assessment, IntegrityReport, Verdict
+from sr_tasks.records.media import MediaInfo
 from sr_tasks.steps import assemble, plan, prepare_model, upscale, validate
 from sr_tasks.steps.records import OutputRecord, SourceRecord
 from tests.quality.calibrate.cases import Case, write_source
@@ -55,8 +56,10 @@ class Measured:
 def measured(source: Path, output: Path, model: str, scale: int, settings: Settings) -> Measured:
     """Assess an output and judge it by the model's own limits. That its streams are whole is taken for granted."""
     card = Registry.of(settings).get(model).card
+    known = source.with_name("media.json")  # what the job found out about it: fields, for instance
+    media = MediaInfo.model_validate_json(known.read_text(encoding="utf-8")) if known.exists() else probe(source)
     assessment = assess(
-        source, output, probe(source), probe(output), scale, report_progress=lambda _: None, threads=1,
+        source, output, media, probe(output), scale, report_progress=lambda _: None, threads=1,
         is_stylised=card.kind == "style",
     )  # fmt: skip
     return Measured(assessment=assessment, verdict=judge(assessment, WHOLE, card.gate), limits=card.gate)
