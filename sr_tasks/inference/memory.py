@@ -13,6 +13,7 @@ from sr_tasks.inference.tiles import Layout, plan_grid
 from sr_tasks.models.entry import ModelEntry
 from sr_tasks.models.graph import build_graph
 from sr_tasks.models.prepared import GraphVariant
+from sr_tasks.planes.arrays import dtype_of
 
 _SHARE = 0.5
 """Of all memory, for planes and inference together; decoder, encoder and the rest of the machine have the other."""
@@ -67,7 +68,7 @@ def frames_in_flight(variant: GraphVariant, width: int, height: int, room: Room)
 def _frame_bytes(variant: GraphVariant, width: int, height: int) -> int:
     """Of a source frame and what is made of it."""
     shapes = variant.layout.shapes(width, height) + variant.output_shapes(width, height)
-    return sum(rows * columns for rows, columns in shapes) * variant.layout.dtype.itemsize
+    return sum(rows * columns for rows, columns in shapes) * dtype_of(variant.layout).itemsize
 
 
 def choose_tile_px(
@@ -108,7 +109,7 @@ def bytes_per_px(model: onnx.ModelProto, variant: GraphVariant, layout: Layout) 
     Measured on networks of 16 to 48 channels, OpenVINO and ONNX Runtime take 0.8 to 1.2 times as much in fp32.
     """
     rows, columns = layout.fixed or (_probed(layout), _probed(layout))
-    names, item = variant.layout.names, variant.layout.dtype.itemsize
+    names, item = variant.layout.names, dtype_of(variant.layout).itemsize
     inputs = {value.name: value for value in model.graph.input}
     for name, shape in zip(names, variant.layout.shapes(columns, rows), strict=True):
         for dimension, size in zip(inputs[name].type.tensor_type.shape.dim, (1, 1, *shape), strict=True):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from sr_tasks.inference.tiles import Grid, Span
 from sr_tasks.models.prepared import GraphVariant
 from sr_tasks.models.runtime import Plane, Planes, Session
-from sr_tasks.planes.layout import check_planes
+from sr_tasks.planes.arrays import check_planes, dtype_of
 
 Result = TypeVar("Result")
 Sums = NDArray[np.uint32]
@@ -27,7 +27,7 @@ class TiledSession:
         self, variant: GraphVariant, width: int, height: int, grid: Grid, inner: Session, pool: Executor
     ) -> None:
         self._variant, self._grid, self._inner, self._pool = variant, grid, inner, pool
-        self._dtype = variant.layout.dtype
+        self._dtype = dtype_of(variant.layout)
         # Of a weight along one axis: with two axes, sums of samples times weights just fit 32 bits.
         self._weight_bits = (32 - variant.bit_depth) // 2
         self._shapes = variant.layout.shapes(width, height)

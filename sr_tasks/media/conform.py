@@ -11,11 +11,12 @@ from av.video.reformatter import Interpolation
 from sr_tasks.errors import InputUnsupported
 from sr_tasks.media.decoded import DecodedFrame
 from sr_tasks.planes.alpha import on_black, without_fringes
+from sr_tasks.planes.arrays import Plane, Planes, dtype_of
 from sr_tasks.planes.chroma import resampled
 from sr_tasks.planes.depth import of_depth
 from sr_tasks.planes.formats import PixelFormat, pixel_format
 from sr_tasks.planes.frames import Samples, frame_of, planes_of, samples_of
-from sr_tasks.planes.layout import Plane, PlaneLayout, Planes
+from sr_tasks.planes.layout import PlaneLayout
 from sr_tasks.planes.rgb import to_ycbcr
 from sr_tasks.records.colour import FULL
 from sr_tasks.records.media import PicturePlan
@@ -64,7 +65,7 @@ def _working_planes(frame: VideoFrame, plan: PicturePlan, layout: PlaneLayout) -
     planes = _color_planes(samples, kind, layout, is_full_range=is_full)
     if "A" not in samples:
         if layout.has_alpha:
-            planes += (np.full(planes[0].shape, 2**layout.bit_depth - 1, layout.dtype),)
+            planes += (np.full(planes[0].shape, 2**layout.bit_depth - 1, dtype_of(layout)),)
         return planes
     alpha = of_depth(samples["A"], kind.bit_depth, layout.bit_depth, is_full_range=True)
     if layout.has_alpha:
@@ -84,7 +85,7 @@ def _color_planes(samples: Samples, kind: PixelFormat, layout: PlaneLayout, *, i
     if layout.chroma == "gray":
         return tuple(planes)
     if not chroma:
-        neutral = np.full(layout.shapes(*luma.shape[::-1])[1], 2 ** (new_bits - 1), layout.dtype)
+        neutral = np.full(layout.shapes(*luma.shape[::-1])[1], 2 ** (new_bits - 1), dtype_of(layout))
         return (*planes, neutral, neutral)
     for plane in chroma:
         if kind.sampling != layout.chroma:

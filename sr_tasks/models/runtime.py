@@ -4,7 +4,7 @@ from typing import Protocol
 
 from sr_tasks.models.cards import Precision
 from sr_tasks.models.prepared import BackendName, PreparedModel
-from sr_tasks.planes.layout import Plane, Planes
+from sr_tasks.planes.arrays import Plane, Planes
 
 __all__ = ["Backend", "BackendName", "Plane", "Planes", "Precision", "Session"]
 

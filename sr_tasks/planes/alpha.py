@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_tasks.planes.layout import Plane, PlaneLayout, Planes
+from sr_tasks.planes.arrays import Plane, Planes, dtype_of
+from sr_tasks.planes.layout import PlaneLayout
 from sr_tasks.planes.resample import RADIUS, phase_taps
 
 _TRUSTED: Final = 16 / 255
@@ -38,7 +39,7 @@ def on_black(planes: Planes, alpha: Plane, layout: PlaneLayout, *, is_full_range
     middle = float(2 ** (layout.bit_depth - 1))
     floors = (black, middle, middle)
     return tuple(
-        np.floor((plane - np.float32(floor)) * weight + np.float32(floor + 0.5)).astype(layout.dtype)
+        np.floor((plane - np.float32(floor)) * weight + np.float32(floor + 0.5)).astype(dtype_of(layout))
         for plane, floor, weight in zip(planes, floors, (share, of_chroma, of_chroma), strict=False)
     )
 

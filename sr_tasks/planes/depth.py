@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_tasks.planes.layout import Plane
+from sr_tasks.planes.arrays import Plane
 
 
 def of_depth(

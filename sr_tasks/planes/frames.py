@@ -8,8 +8,9 @@ from av.video.plane import VideoPlane
 from numpy.typing import NDArray
 
 from sr_tasks.errors import InputUnsupported
+from sr_tasks.planes.arrays import Plane, Planes, dtype_of
 from sr_tasks.planes.formats import PixelFormat, pixel_format
-from sr_tasks.planes.layout import Plane, PlaneLayout, Planes
+from sr_tasks.planes.layout import PlaneLayout
 
 Samples = dict[str, Plane]
 """Samples of each letter of `PixelFormat.samples`, [rows, columns], in the low bits."""
@@ -30,7 +31,7 @@ def planes_of(frame: VideoFrame) -> Planes:
             f"The pixel format {name} has no separate planes of luma and chroma.",
             hint="Convert the video to planar YUV, e.g. yuv420p.",
         )
-    return tuple(_rows(plane, layout.dtype)[:, : plane.width] for plane in frame.planes)
+    return tuple(_rows(plane, dtype_of(layout))[:, : plane.width] for plane in frame.planes)
 
 
 def frame_of(planes: Planes, layout: PlaneLayout) -> VideoFrame:

@@ -1,20 +1,13 @@
-"""How a frame lies in planes: names, sizes, type. Holds for every frame on its way from decoder to encoder."""
+"""How a frame lies in planes: names, sizes, depth. Holds for every frame on its way from decoder to encoder.
+
+The registry reads this, so it loads no NumPy: what is made of arrays is in `arrays`.
+"""
 
 import re
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-from numpy.typing import DTypeLike, NDArray
-
-from sr_tasks.errors import UsageError
 from sr_tasks.records.media import Chroma
-
-Plane = NDArray[np.uint8] | NDArray[np.uint16]
-"""One plane [rows, columns], uint8 for 8 bit and uint16 (low bits used) above; any strides."""
-
-Planes = tuple[Plane, ...]
-"""(y, u, v), or (y,) for gray; behind them alpha, where there is alpha."""
 
 Shapes = tuple[tuple[int, int], ...]
 """(rows, columns) of each plane."""
@@ -51,10 +44,6 @@ class PlaneLayout:
         return ("y",) if self.chroma == "gray" else ("y", "u", "v")
 
     @property
-    def dtype(self) -> np.dtype[np.uint8] | np.dtype[np.uint16]:
-        return np.dtype(np.uint8) if self.bit_depth == 8 else np.dtype(np.uint16)
-
-    @property
     def subsampling(self) -> tuple[int, int]:
         """Luma rows and luma columns of one chroma sample."""
         return (2 if self.chroma == "420" else 1), (2 if self.chroma in ("420", "422") else 1)
@@ -64,14 +53,3 @@ class PlaneLayout:
         down, across = self.subsampling
         chroma = (-(-height // down), -(-width // across))
         return ((height, width), chroma, chroma)[: len(self.names)]
-
-
-def check_planes(what: str, planes: Planes, shapes: Shapes, dtype: DTypeLike) -> None:
-    """Raises UsageError unless the planes are just these."""
-    found = tuple(plane.shape for plane in planes)
-    types = {str(plane.dtype) for plane in planes}
-    if found != shapes or types != {str(dtype)}:
-        raise UsageError(
-            f"The {what} planes are {found} of {', '.join(sorted(types))}, not {shapes} of {dtype}.",
-            hint="Open a session for frames of this size and kind.",
-        )

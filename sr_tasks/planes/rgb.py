@@ -5,8 +5,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from sr_tasks.planes.arrays import Plane
 from sr_tasks.planes.color import Coding
-from sr_tasks.planes.layout import Plane
 from sr_tasks.records.colour import BT709, FULL
 
 COLORSPACE: Final = BT709

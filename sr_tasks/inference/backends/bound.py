@@ -7,6 +7,7 @@ from sr_tasks.errors import ChunkFailed
 from sr_tasks.models.prepared import GraphVariant
 from sr_tasks.models.runtime import Planes
 from sr_tasks.models.verify import ONNXRUNTIME_ERRORS
+from sr_tasks.planes.arrays import dtype_of
 
 
 class BoundSlot:
@@ -25,7 +26,7 @@ class BoundSlot:
         """`device` is cuda or cpu: where the buffers are; `ordinal` which of several GPUs."""
         self._session = session
         self._binding = session.io_binding()
-        names, dtype = variant.layout.names, variant.layout.dtype
+        names, dtype = variant.layout.names, dtype_of(variant.layout)
 
         def buffers(shapes: tuple[tuple[int, int], ...]) -> list[ort.OrtValue]:
             return [ort.OrtValue.ortvalue_from_shape_and_type([1, 1, *one], dtype, device, ordinal) for one in shapes]

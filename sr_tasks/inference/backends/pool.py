@@ -11,7 +11,7 @@ from sr_tasks.errors import UsageError
 from sr_tasks.models.cache import note_use
 from sr_tasks.models.prepared import PreparedModel
 from sr_tasks.models.runtime import Planes
-from sr_tasks.planes.layout import check_planes
+from sr_tasks.planes.arrays import check_planes, dtype_of
 
 
 class Slot(Protocol):
@@ -26,7 +26,7 @@ class PooledSession:
 
     def __init__(self, model: PreparedModel, width: int, height: int, slots: Sequence[Slot]) -> None:
         note_use(model)
-        self._dtype = model.variant.layout.dtype
+        self._dtype = dtype_of(model.variant.layout)
         self._shapes = model.variant.layout.shapes(width, height)
         self.output_shapes = model.variant.output_shapes(width, height)
         self._idle: queue.SimpleQueue[Slot] = queue.SimpleQueue()
