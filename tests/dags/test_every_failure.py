@@ -27,6 +27,7 @@ EXPECTED: dict[str, tuple[int, str, str]] = {
     "INPUT_UNREADABLE": (ONCE, "request", "Job failed"),
     "INPUT_INVALID": (ONCE, "request", "Job failed"),
     "INPUT_UNSUPPORTED": (ONCE, "request", "Job failed"),
+    "REHEARSAL_FAILED": (ONCE, "request", "Job failed"),
     "INPUT_TOO_LARGE": (ONCE, "request", "Job failed"),
     "URI_NOT_ALLOWED": (ONCE, "request", "Job failed"),
     "CONTAINER_MISMATCH": (ONCE, "request", "Job failed"),

@@ -130,13 +130,15 @@ def later_source(folder: Path) -> None:
 CAUSED: dict[str, tuple[Cause, str, str]] = {
     "no such file": (asked(lambda folder: folder / "nothing.mp4"), "validate", "INPUT_NOT_FOUND"),
     "no video": (asked(garbage), "validate", "INPUT_INVALID"),
-    "pictures that are not YUV": (
-        asked(lambda folder: clip(folder, "a.mkv", codec="ffv1", pix_fmt="bgr0")), "validate", "INPUT_UNSUPPORTED"),
+    "alpha that would be lost": (
+        asked(lambda folder: clip(folder, "a.mkv", codec="ffv1", pix_fmt="bgra"), strict=True), "validate",
+        "INPUT_UNSUPPORTED"),
     "too many pixels": (settings(SR_MAX_PIXELS="1000"), "validate", "INPUT_TOO_LARGE"),
     "a web address": (asked(source=lambda folder: Path("http://h/x")), "validate", "URI_NOT_ALLOWED"),
     "outside the roots": (settings(SR_ALLOWED_ROOTS="/srv/media"), "validate", "URI_NOT_ALLOWED"),
-    "sound that mp4 does not hold": (
-        asked(lambda folder: clip(folder, "a.mkv", frames=9, sound="wavpack")), "validate", "CONTAINER_MISMATCH"),
+    "pictures that webm does not hold": (
+        lambda folder, patch: {"source": str(clip(folder)), "output": str(folder / "out.webm")}, "validate",
+        "CONTAINER_MISMATCH"),
     "output that is there": (there, "validate", "TARGET_EXISTS"),
     "output nobody can write": (asked(output="/proc/out.mp4"), "validate", "TARGET_UNWRITABLE"),
     "a disk too small": (full_disk, "validate", "DISK_TOO_SMALL"),

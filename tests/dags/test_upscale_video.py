@@ -134,7 +134,7 @@ def test_the_params_are_the_fields_of_jobspec(dag: Any) -> None:
 
 def test_a_param_that_may_be_empty_keeps_its_limits(dag: Any) -> None:
     crf = dag.params.get_param("crf").schema
-    assert (crf["type"], crf["minimum"], crf["maximum"]) == (["null", "integer"], 0, 51)
+    assert (crf["type"], crf["minimum"], crf["maximum"]) == (["null", "integer"], 0, 63)
 
 
 def test_the_form_asks_for_the_source_alone(dag: Any) -> None:
@@ -144,7 +144,7 @@ def test_the_form_asks_for_the_source_alone(dag: Any) -> None:
     assert [name for name in empty if "null" not in params[name].schema["type"]] == ["source"]
 
 
-@pytest.mark.parametrize("values", [{"scale": 3}, {"source": "  "}, {"source": None}, {"crf": 52}, {"model": "../x"}])
+@pytest.mark.parametrize("values", [{"scale": 3}, {"source": "  "}, {"source": None}, {"crf": 64}, {"model": "../x"}])
 def test_a_value_outside_the_schema_is_refused_by_the_form(values: dict[str, Any]) -> None:
     for name, value in values.items():
         with pytest.raises(ParamValidationError):
