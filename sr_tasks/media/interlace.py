@@ -17,7 +17,7 @@ from sr_tasks.media import film
 from sr_tasks.media.combing import Codes, Combing, codes, combing
 from sr_tasks.media.decoded import neighbours
 from sr_tasks.media.numbered import frames_near
-from sr_tasks.media.source import open_source, picture_stream, translated
+from sr_tasks.media.source import NOT_DECODED, open_source, picture_stream, translated
 from sr_tasks.records.media import UNTOUCHED, PicturePlan, VideoInfo
 
 DECODED_PX: Final = 60_000_000
@@ -203,7 +203,7 @@ def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFr
     for packet in container.demux(stream):
         try:
             frames = packet.decode()
-        except av.error.InvalidDataError:
+        except NOT_DECODED:
             frames = []
         idle = 0 if frames else idle + 1
         for frame in frames:

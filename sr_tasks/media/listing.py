@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-import av.error
 from av.container import InputContainer
 from av.packet import Packet
 from av.video.frame import VideoFrame
@@ -19,7 +18,7 @@ from av.video.stream import VideoStream
 
 from sr_tasks.media.clock import Unrolled
 from sr_tasks.media.scan import NULL_FRAME_BYTES
-from sr_tasks.media.source import translated
+from sr_tasks.media.source import NOT_DECODED, translated
 from sr_tasks.media.stamps import Ascending
 from sr_tasks.media.timeline import DAMAGED, KEYFRAME, Row
 from sr_tasks.records.media import ClockPart, Repair
@@ -96,7 +95,7 @@ class Listing:
                 ordinal += 1
                 try:
                     frames = self.video.codec_context.decode(packet)
-                except av.error.InvalidDataError:
+                except NOT_DECODED:
                     self._broken(seen)
                     continue
                 for frame in frames:

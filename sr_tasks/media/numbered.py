@@ -16,7 +16,7 @@ from loguru import logger
 
 from sr_tasks.errors import InputChanged, InputDamaged
 from sr_tasks.media.decoded import DecodedFrame
-from sr_tasks.media.source import decoder_of, has_times, open_source, picture_stream, translated
+from sr_tasks.media.source import NOT_DECODED, decoder_of, has_times, open_source, picture_stream, translated
 from sr_tasks.media.timeline import Row, Timeline
 from sr_tasks.records.media import PicturePlan
 
@@ -64,7 +64,7 @@ def frames_of(decoder: VideoCodecContext, packet: "Packet[Any]") -> list[VideoFr
     """The frames that a decoder gives for a packet; one that does not decode gives none and is logged."""
     try:
         return decoder.decode(packet)
-    except av.error.InvalidDataError:
+    except NOT_DECODED:
         _require_memory(decoder)
         logger.warning("damaged packet at pts {} skipped", packet.pts)
         return []

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-import av.error
 from av.container import InputContainer
 from av.sidedata.sidedata import Type as SideDataType
 from av.stream import Stream
@@ -18,7 +17,7 @@ from sr_tasks.media.colour import chroma_location, lost_side_data, refuse_own_co
 from sr_tasks.media.described import codec_name, cropping
 from sr_tasks.media.reading import Shown, Times, chosen_stream, read_times
 from sr_tasks.media.scan import StreamTally
-from sr_tasks.media.source import decoder_of, open_source, picture_stream, translated
+from sr_tasks.media.source import NOT_DECODED, decoder_of, open_source, picture_stream, translated
 from sr_tasks.planes import rgb
 from sr_tasks.planes.formats import pixel_format
 from sr_tasks.planes.targets import pixel_facts
@@ -116,7 +115,7 @@ def _first_frames(container: InputContainer, video: VideoStream, path: Path) -> 
         for packet in container.demux(video):
             try:
                 frames = decoder.decode(packet)
-            except av.error.InvalidDataError:
+            except NOT_DECODED:
                 broken += found is None
                 continue
             for frame in frames:

@@ -35,6 +35,10 @@ ATTACHED_PIC = 0x400
 
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
+NOT_DECODED = (av.error.InvalidDataError, av.error.ArgumentError)
+"""What a decoder raises for a packet without a picture of its own: a damaged one, or an empty one, by which Theora and
+others repeat the picture before."""
+
 _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": ",".join(DEMUXERS)}
 
 

@@ -19,7 +19,7 @@ from sr_tasks.media.decoded import DecodedFrame
 from sr_tasks.media.fields import stored_pts
 from sr_tasks.media.numbered import frames_near
 from sr_tasks.media.present import presented
-from sr_tasks.media.source import decoder_of, open_source, picture_stream, translated
+from sr_tasks.media.source import NOT_DECODED, decoder_of, open_source, picture_stream, translated
 from sr_tasks.planes.frames import planes_of
 from sr_tasks.records.media import UNTOUCHED, PicturePlan, VideoInfo
 
@@ -82,7 +82,7 @@ def _decoded(container: InputContainer, stream: VideoStream, target: int) -> Ite
     for packet in islice(container.demux(stream), _PACKETS):
         try:
             frames = decoder.decode(packet)
-        except av.error.InvalidDataError:
+        except NOT_DECODED:
             continue
         for frame in frames:
             if isinstance(frame, VideoFrame) and not frame.is_corrupt:

@@ -264,7 +264,7 @@ class _Course:
         """Some decoders leave what is damaged as the memory happened to be: such frames are not the same twice."""
         again = hashlib.sha256()
         for item in ChunkReader(path=self._path, chunk=chunk, picture=self.source.media.picture).frames():
-            _note(again, planes_of(item.frame))
+            _note(again, planes_of(item.frame)[:3])  # alpha does not go through the session
         if again.hexdigest() != seen:
             raise InputDamaged(
                 f"Frames of {self._path.name} are damaged so that they are decoded differently each time.",

@@ -100,9 +100,10 @@ def test_a_decoder_that_eats_memory_ends_before_the_machine_does(work: Callable[
 
 
 def test_what_stands_still_is_ended_and_tried_again() -> None:
+    before = psutil.Process().children()  # of other tests of this process
     with pytest.raises(StepTimedOut, match="not done after"):
         run(stand_still, Bounds(memory_bytes=1 << 30, cpu_s=0))
-    assert not psutil.Process().children()
+    assert set(psutil.Process().children()) <= set(before)
 
 
 def test_what_somebody_else_kills_is_tried_again() -> None:
