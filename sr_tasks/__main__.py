@@ -73,11 +73,11 @@ def _enhance(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     spec = spec_from(args)
     job_id = job_id_of(spec)
     spec = validate.continued(spec, job_id, settings)
-    validate.check(spec, settings)
+    looked_at = validate.check(spec, settings)
 
     from sr_tasks.steps import pipeline  # the runtimes load only for a job that is not refused
 
-    return pipeline.run(spec, job_id, settings, terminal.for_stream(sys.stderr))
+    return pipeline.run(spec, job_id, settings, terminal.for_stream(sys.stderr), looked_at)
 
 
 def spec_from(args: argparse.Namespace) -> JobSpec:

@@ -35,11 +35,13 @@ from sr_tasks.telemetry.statsd import Instruments
 from sr_tasks.telemetry.traces import Traces
 
 
-def run(spec: JobSpec, job_id: str, settings: Settings, observer: Progress) -> dict[str, Any]:
+def run(
+    spec: JobSpec, job_id: str, settings: Settings, observer: Progress, looked_at: validate.LookedAt | None = None
+) -> dict[str, Any]:
     """Run a job to its end. Returns what `--json` prints; raises the SrError that ended the job.
 
-    On success nothing stays in scratch; on failure what a resume needs. Raises JobRunning if another process runs
-    the very same job.
+    `looked_at` is what `validate.check` found for it a moment ago, if it was asked. On success nothing stays in
+    scratch; on failure what a resume needs. Raises JobRunning if another process runs the very same job.
     """
     started, accepted = time.monotonic(), time.time()
     folder = JobFolder(settings.workdir, job_id)
@@ -47,7 +49,7 @@ def run(spec: JobSpec, job_id: str, settings: Settings, observer: Progress) -> d
     with _alone(folder), job_context(job_id):
         instruments.job_changed(Status.PROCESSING)
         try:
-            result = _steps(spec, job_id, settings, observer, traces)
+            result = _steps(spec, job_id, settings, observer, traces, looked_at)
         except BaseException as exc:
             if isinstance(exc, SrError):
                 folder.store_error(exc)
@@ -80,7 +82,10 @@ def _peak_memory_mb() -> int | None:
     return int(fields["VmHWM"].split()[0]) // 1024
 
 
-def _steps(spec: JobSpec, job_id: str, settings: Settings, observer: Progress, traces: Traces) -> dict[str, Any]:
+def _steps(
+    spec: JobSpec, job_id: str, settings: Settings, observer: Progress, traces: Traces,
+    looked_at: validate.LookedAt | None,
+) -> dict[str, Any]:  # fmt: skip
     def step(name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         observer.on_event(PhaseStarted(phase=PHASES[name]))
         with job_context(job_id, step=name), traces.span(job_id, name):
@@ -88,7 +93,7 @@ def _steps(spec: JobSpec, job_id: str, settings: Settings, observer: Progress, t
             logger.info("{} done: {}", name, result)
         return result
 
-    video = step("validate", lambda: validate.run(spec, job_id, settings))
+    video = step("validate", lambda: validate.run(spec, job_id, settings, looked_at))
     planned = step("plan", lambda: plan.run(job_id, settings))
     step("prepare_model", lambda: prepare_model.run(job_id, settings))
     chunks = _upscale_all(job_id, planned, settings, observer, traces)

@@ -13,7 +13,7 @@ from sr_tasks.errors import ChunkFailed, IntegrityBroken, SrError, UsageError
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.steps import pipeline
-from sr_tasks.telemetry.progress import Observers, Progress
+from sr_tasks.telemetry.progress import Observers
 
 Enhance = Callable[..., dict[str, Any]]
 
@@ -28,9 +28,9 @@ def no_bug_after_a_rehearsal(request: pytest.FixtureRequest, monkeypatch: pytest
     found: list[str] = []
     run = pipeline.run
 
-    def watched(spec: JobSpec, job_id: str, settings: Settings, observer: Progress) -> dict[str, Any]:
+    def watched(spec: JobSpec, job_id: str, settings: Settings, *more: Any) -> dict[str, Any]:
         try:
-            return run(spec, job_id, settings, observer)
+            return run(spec, job_id, settings, *more)
         except Exception as exc:
             code = exc.code if isinstance(exc, SrError) else SrError.code
             if code in BUGS and JobFolder(settings.workdir, job_id).has("source"):
