@@ -61,6 +61,9 @@ def backend_for(name: str, gpu: Gpu | None = None) -> Backend:
     try:
         return BACKENDS[name](gpu)
     except ImportError as exc:
+        if isinstance(exc.__cause__, KeyboardInterrupt):
+            # A library written in C++ says of a signal that arrives while it loads that it cannot be loaded.
+            raise exc.__cause__ from None
         raise UsageError(
             f"The backend {name} cannot be loaded: {exc}.", hint="Install the packages of requirements.txt."
         ) from exc

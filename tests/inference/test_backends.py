@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sr_tasks.errors import ModelRejected, UsageError
-from sr_tasks.inference.backend import CPU_BACKENDS, backend_for
+from sr_tasks.inference.backend import BACKENDS, CPU_BACKENDS, backend_for
 from sr_tasks.models.prepare import prepare
 from sr_tasks.models.prepared import GraphVariant, PreparedModel
 from sr_tasks.models.runtime import Planes, Session
@@ -197,6 +197,17 @@ def test_a_file_the_runtime_does_not_take_is_a_rejected_model(tmp_path: Path, ba
     model.onnx_path.unlink() if data is None else model.onnx_path.write_bytes(data)
     with pytest.raises(ModelRejected, match=r"model\.onnx"):
         backend_for(backend).open(model, WIDTH, HEIGHT)
+
+
+def test_a_signal_while_a_runtime_loads_stops_the_job(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(gpu: object) -> Any:
+        raise ImportError("initialization failed") from KeyboardInterrupt()
+
+    monkeypatch.setitem(BACKENDS, "openvino", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        backend_for("auto")
 
 
 def test_an_unknown_backend_is_refused_with_those_there_are() -> None:
