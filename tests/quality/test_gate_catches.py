@@ -9,6 +9,7 @@ import pytest
 from sr_tasks.media.sample import draw as draw_sample
 from sr_tasks.models.cards import load_card
 from sr_tasks.quality.records import Decision
+from tests.quality.calibrate.faults import other_matrix, squeezed, stretched
 from tests.quality.twins import LIMITS, Picture, Planes, judge, photograph, write_source, write_twin
 
 MODELS = Path(__file__).resolve().parents[2] / "include" / "models"
@@ -146,52 +147,6 @@ def green_tile(frames: list[Planes]) -> list[Planes]:
         luma, *chroma = frames[number]
         spoilt[number] = [luma, *(add(p, np.s_[50:82, 150:182], -255) for p in chroma)]
     return spoilt
-
-
-def other_matrix(wrong: int, right: int):  # type: ignore[no-untyped-def]
-    """Planes made for one matrix as if they had been made for the other."""
-    weights = {601: (0.299, 0.114), 709: (0.2126, 0.0722)}
-
-    def forward(red: float, blue: float) -> np.ndarray:
-        green = 1 - red - blue
-        return np.array(
-            [
-                [red, green, blue],
-                [-red / (2 - 2 * blue), -green / (2 - 2 * blue), 0.5],
-                [0.5, -green / (2 - 2 * red), -blue / (2 - 2 * red)],
-            ]
-        )
-
-    mix = forward(*weights[wrong]) @ np.linalg.inv(forward(*weights[right]))
-
-    def change(planes: Planes) -> Planes:
-        rows, columns = planes[0].shape
-        y = (planes[0].astype(np.float64) - 16) / 219
-        u, v = (cv2.resize((p.astype(np.float64) - 128) / 224, (columns, rows)) for p in planes[1:])
-        y, u, v = np.moveaxis(np.stack([y, u, v], axis=-1) @ mix.T, -1, 0)
-        small = [cv2.resize(p, (columns // 2, rows // 2), interpolation=cv2.INTER_AREA) * 224 + 128 for p in (u, v)]
-        return [np.clip(np.round(p), 0, 255).astype(np.uint8) for p in (y * 219 + 16, *small)]
-
-    return lambda frames: [change(planes) for planes in frames]
-
-
-def stretched(frames: list[Planes]) -> list[Planes]:
-    """Limited range taken for full."""
-    return [
-        [np.clip(np.round((p - low) * 255.0 / span), 0, 255).astype(np.uint8) if low else
-         np.clip(np.round((p - 128.0) * 255.0 / 224 + 128), 0, 255).astype(np.uint8)
-         for p, low, span in zip(planes, (16.0, 0.0, 0.0), (219, 224, 224), strict=True)]
-        for planes in frames
-    ]  # fmt: skip
-
-
-def squeezed(frames: list[Planes]) -> list[Planes]:
-    """Full range taken for limited."""
-    return [
-        [np.round(planes[0] * (219 / 255) + 16).astype(np.uint8),
-         *(np.round((p - 128.0) * 224 / 255 + 128).astype(np.uint8) for p in planes[1:])]
-        for planes in frames
-    ]  # fmt: skip
 
 
 FAULTS = {

@@ -228,7 +228,7 @@ def test_a_recipe_with_photographs_and_one_without_are_not_mistaken(photos: Path
         run_all([path], tmp_path, Options(photos=photos))
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
-def test_a_device_that_is_not_there_is_refused(photos: Path, tmp_path: Path) -> None:
+def test_a_device_that_is_not_there_is_refused(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UsageError, match="cuda"):
         run_all([recipe_file(tmp_path, photos)], tmp_path, Options(photos=photos, device="cuda"))
