@@ -67,6 +67,9 @@ class Client:
     def run_state(self, job_id: str) -> str:
         return str(self._request("GET", self._run_path(job_id)).json()["state"])
 
+    def has_ended(self, job_id: str) -> bool:
+        return self.run_state(job_id) in ("success", "failed")
+
     def tasks(self, job_id: str) -> list[dict[str, Any]]:
         """The run's task instances, those of mapped tasks one by one."""
         return list(self._pages(f"{self._run_path(job_id)}/taskInstances", "task_instances"))

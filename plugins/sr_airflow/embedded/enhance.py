@@ -17,7 +17,10 @@ from sr_tasks.jobs.spec import JobSpec, job_spec
 
 Notice = Callable[[str], None]
 
-_STOP_TIMEOUT_S = 15.0
+_STOP_TIMEOUT_S = 120.0
+"""How long a launcher that was interrupted waits for its job to end, on a machine that is very busy."""
+_ASK_AGAIN_S = 5.0
+"""After this time with a task still at work, Airflow is asked again to stop the job."""
 
 
 def run(values: Mapping[str, Any], home: HomeSettings, settings: Settings, notice: Notice) -> int:
@@ -88,15 +91,22 @@ def _sample(values: Mapping[str, Any], notice: Notice) -> dict[str, Any]:
 
 
 def _cancel(job: Any) -> None:
-    """Stop the job, if it was begun, and wait until no task of it runs."""
+    """Stop the job, if it was begun, and wait until its run has ended.
+
+    One request does not do it. Airflow leaves the teardown to run, and the run's state open until it has. A task that
+    its scheduler starts in the same moment can escape the request: it is asked for again as long as a task runs.
+    """
+    end = time.monotonic() + _STOP_TIMEOUT_S
     try:
-        if not job.client.cancel(job.job_id):
-            return
-        end = time.monotonic() + _STOP_TIMEOUT_S
-        while time.monotonic() < end and not job.client.is_idle(job.job_id):
-            time.sleep(0.3)
-        # The first call left the teardown to run and with it the run's state open.
-        job.client.cancel(job.job_id)
+        while job.is_airflow_alive() and job.client.cancel(job.job_id):
+            if job.client.has_ended(job.job_id):
+                return
+            if time.monotonic() > end:
+                print(f"The job is still being stopped after {_STOP_TIMEOUT_S:.0f} s.", file=sys.stderr)
+                return
+            asked = time.monotonic()
+            while time.monotonic() - asked < _ASK_AGAIN_S and not job.client.is_idle(job.job_id):
+                time.sleep(0.3)
     except SrError as exc:
         print(f"The job could not be cancelled: {exc}", file=sys.stderr)
 
