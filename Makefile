@@ -20,7 +20,7 @@ INSTALL = for try in 1 2 3; do \
 	done
 # Tests that share nothing run side by side, a file in one process.
 QUICK := $(PYTHON) -m pytest -m 'not live' -n auto --dist loadfile
-EMBEDDED := PYTHONPATH=.:plugins $(PYTHON) -m sr_airflow.embedded
+EMBEDDED := PYTHONPATH=.:plugins $(PYTHON) -m sr_embedded
 
 .PHONY: help setup enhance up down status test test-quick fuzz check bench calibrate drill gpu-check clean
 

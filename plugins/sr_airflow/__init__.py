@@ -1,1 +1,1 @@
-"""Glue between Airflow and the steps: params, error translation, the embedded stack. Contains no video work."""
+"""Glue between Airflow and the steps: params, error translation, admission, review, alerts. Contains no video work."""

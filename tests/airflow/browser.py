@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sr_airflow.embedded import state
-from sr_airflow.embedded.home import USER, read_password
+from sr_embedded import state
+from sr_embedded.home import USER, read_password
 
 from tests.airflow.launcher import Launcher
 

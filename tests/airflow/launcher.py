@@ -12,15 +12,15 @@ import av
 import httpx
 import numpy as np
 import psutil
-from sr_airflow.embedded import state
-from sr_airflow.embedded.client import Client
-from sr_airflow.embedded.home import DAG_ID, USER, read_password
+from sr_embedded import state
+from sr_embedded.client import Client
+from sr_embedded.home import DAG_ID, USER, read_password
 
 from sr_tasks.config import REPOSITORY
 
 
 class Launcher:
-    """`python -m sr_airflow.embedded` on a home of its own."""
+    """`python -m sr_embedded` on a home of its own."""
 
     def __init__(self, folder: Path, **env: str) -> None:
         self.home = folder / "home"
@@ -35,7 +35,7 @@ class Launcher:
         }
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "sr_airflow.embedded", *map(str, arguments)]
+        command = [sys.executable, "-m", "sr_embedded", *map(str, arguments)]
         return subprocess.Popen(command, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def run(self, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

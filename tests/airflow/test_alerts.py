@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sr_airflow.embedded import state
+from sr_embedded import state
 
 from tests import clips
 from tests.airflow.test_embedded import Launcher

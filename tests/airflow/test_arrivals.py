@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 from moto.server import ThreadedMotoServer
-from sr_airflow.embedded.client import Client
+from sr_embedded.client import Client
 
 from tests import clips
 from tests.airflow.launcher import Launcher

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 import pytest
-from sr_airflow.embedded import enhance
+from sr_embedded import enhance
 
 
 @dataclass

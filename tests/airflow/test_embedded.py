@@ -12,8 +12,8 @@ from typing import Any
 
 import psutil
 import pytest
-from sr_airflow.embedded import state
-from sr_airflow.embedded.home import read_password
+from sr_embedded import state
+from sr_embedded.home import read_password
 
 from tests import clips
 from tests.airflow.launcher import Launcher, finished, long_clip, states

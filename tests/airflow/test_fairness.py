@@ -141,7 +141,7 @@ def test_jobs_wait_on_though_triggerer_and_scheduler_are_killed_and_complete_in_
     waiting = [submit("last", priority="low"), submit("third"), submit("fourth"), submit("second", priority="high")]
     until(lambda: all(waits(stack, job) for job in waiting), _PATIENCE_S)
     killed(stack, "triggerer")
-    killed(stack, "sr_airflow.embedded.scheduler")
+    killed(stack, "sr_embedded.scheduler")
     dead_s = time.time()
     asked_for = [
         path for path in (stack.workdir / "admission").glob("*.json") if '"is_admitted":false' in path.read_text()

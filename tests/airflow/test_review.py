@@ -13,8 +13,8 @@ from typing import Any
 
 import httpx
 import pytest
-from sr_airflow.embedded import state
-from sr_airflow.embedded.home import USER, read_password
+from sr_embedded import state
+from sr_embedded.home import USER, read_password
 
 from tests import clips
 from tests.airflow import browser

@@ -230,7 +230,7 @@ def test_a_worker_that_is_killed_loses_its_task_to_another_within_a_minute_or_so
 
 def is_scheduler(process: psutil.Process) -> bool:
     with contextlib.suppress(psutil.Error):  # a child of a moment, gone since it was listed
-        return "sr_airflow.embedded.scheduler" in process.cmdline()
+        return "sr_embedded.scheduler" in process.cmdline()
     return False
 
 

@@ -38,7 +38,7 @@ def _path() -> str:
 
 def _launcher(arguments: list[str], environment: dict[str, str]) -> None:
     subprocess.run(
-        [sys.executable, "-m", "sr_airflow.embedded", *arguments],
+        [sys.executable, "-m", "sr_embedded", *arguments],
         cwd=REPOSITORY, env=environment, check=True, capture_output=True,
     )  # fmt: skip
 

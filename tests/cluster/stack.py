@@ -16,7 +16,7 @@ import boto3
 import httpx
 import psutil
 import yaml
-from sr_airflow.embedded.client import Client
+from sr_embedded.client import Client
 
 from sr_tasks.config import REPOSITORY
 from tests.cluster import backing

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from sr_airflow.embedded.__main__ import _parser as launcher_parser
+from sr_embedded.__main__ import _parser as launcher_parser
 
 from sr_tasks import __main__ as cli
 from sr_tasks.jobs.options import given

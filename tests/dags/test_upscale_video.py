@@ -201,7 +201,7 @@ def test_the_plugin_loads_nothing_of_the_library() -> None:
     code = (
         "import sys, sr_plugin\n"
         "print([name for name in sys.modules if name.split('.')[0] "
-        "in ('sr_tasks', 'sr_airflow', 'sr_console', 'fastapi', 'statsd', 'loguru')])"
+        "in ('sr_tasks', 'sr_airflow', 'sr_console', 'sr_embedded', 'fastapi', 'statsd', 'loguru')])"
     )
     assert _python(code) == "[]"
 
@@ -212,6 +212,6 @@ def test_airflow_finds_one_plugin_and_leaves_the_packages_beside_it_alone() -> N
         "from airflow import plugins_manager\n"
         "plugins, errors = plugins_manager._get_plugins()\n"
         "print([p.name for p in plugins if str(getattr(p.source, 'path', '')).startswith('sr_')], errors,"
-        " [n for n in sys.modules if n.startswith(('sr_airflow', 'sr_console'))])"
+        " [n for n in sys.modules if n.startswith(('sr_airflow', 'sr_console', 'sr_embedded'))])"
     )
     assert _python(code) == "['sr'] {} []"

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import psutil
-from sr_airflow.embedded.client import Client
+from sr_embedded.client import Client
 
 from sr_tasks.config import REPOSITORY
 from sr_tasks.models.registry import Registry

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import psutil
 import yaml
-from sr_airflow.embedded import state
-from sr_airflow.embedded.client import Client
-from sr_airflow.embedded.home import process_env
+from sr_embedded import state
+from sr_embedded.client import Client
+from sr_embedded.home import process_env
 
 from sr_tasks.config import REPOSITORY, Settings
 from tests import clips

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from sr_airflow.embedded.home import DAG_ID, POOL, USER
+from sr_embedded.home import DAG_ID, POOL, USER
 from sr_tasks.errors import AirflowUnavailable, UsageError
 
 _PAGE = 100

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from sr_airflow.embedded.client import Client
-from sr_airflow.embedded.home import DAG_ID
+from sr_embedded.client import Client
+from sr_embedded.home import DAG_ID
 from sr_tasks import errors
 from sr_tasks.errors import AirflowUnavailable, IntegrityBroken, SrError
 from sr_tasks.jobs.admission import Admissions

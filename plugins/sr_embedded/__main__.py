@@ -1,4 +1,4 @@
-"""`python -m sr_airflow.embedded`: the launcher's commands. Owns the command line and the exit codes."""
+"""`python -m sr_embedded`: the launcher's commands. Owns the command line and the exit codes."""
 
 import argparse
 import os
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from sr_airflow.embedded.home import USER, HomeSettings, read_password
+from sr_embedded.home import USER, HomeSettings, read_password
 from sr_tasks.config import Settings
 from sr_tasks.errors import SrError
 from sr_tasks.jobs.options import add_options, given
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _up(_options: argparse.Namespace) -> int:
-    from sr_airflow.embedded import stack
+    from sr_embedded import stack
 
     home = HomeSettings.from_env(os.environ)
     running = stack.up(home, Settings.from_env(), _say)
@@ -48,7 +48,7 @@ def _up(_options: argparse.Namespace) -> int:
 
 
 def _down(_options: argparse.Namespace) -> int:
-    from sr_airflow.embedded import stack
+    from sr_embedded import stack
 
     stopped = stack.down(HomeSettings.from_env(os.environ))
     print("Airflow is stopped." if stopped else "Airflow was not running.")
@@ -56,7 +56,7 @@ def _down(_options: argparse.Namespace) -> int:
 
 
 def _status(_options: argparse.Namespace) -> int:
-    from sr_airflow.embedded import stack
+    from sr_embedded import stack
 
     running = stack.running(HomeSettings.from_env(os.environ))
     if running is None:
@@ -72,7 +72,7 @@ def _status(_options: argparse.Namespace) -> int:
 
 
 def _enhance(options: argparse.Namespace) -> int:
-    from sr_airflow.embedded import enhance
+    from sr_embedded import enhance
 
     return enhance.run(given(options), HomeSettings.from_env(os.environ), Settings.from_env(), _say)
 
@@ -81,7 +81,7 @@ _COMMANDS = {"up": _up, "down": _down, "status": _status, "enhance": _enhance}
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sr_airflow.embedded", description="Airflow on this machine.")
+    parser = argparse.ArgumentParser(prog="python -m sr_embedded", description="Airflow on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="start Airflow and leave it running")
     commands.add_parser("down", help="stop Airflow and every process of it")

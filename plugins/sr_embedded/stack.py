@@ -12,10 +12,10 @@ from contextlib import contextmanager
 
 import psutil
 
-from sr_airflow.embedded import processes, state
-from sr_airflow.embedded.client import Client
-from sr_airflow.embedded.home import DAG_ID, HomeSettings, base_url, free_port, process_env, read_password
-from sr_airflow.embedded.state import StackState
+from sr_embedded import processes, state
+from sr_embedded.client import Client
+from sr_embedded.home import DAG_ID, HomeSettings, base_url, free_port, process_env, read_password
+from sr_embedded.state import StackState
 from sr_tasks.config import Settings
 from sr_tasks.errors import AirflowUnavailable
 
@@ -111,7 +111,7 @@ def _spawn(home: HomeSettings, settings: Settings, *, keep: bool) -> StackState:
     _trim_logs(home)
     with (home.log_dir / "embedded" / "supervisor.log").open("ab") as log:
         supervisor = subprocess.Popen(
-            [sys.executable, "-m", "sr_airflow.embedded.supervisor"],
+            [sys.executable, "-m", "sr_embedded.supervisor"],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

@@ -14,9 +14,9 @@ from types import FrameType
 
 import psutil
 
-from sr_airflow.embedded import processes, state
-from sr_airflow.embedded.client import Client
-from sr_airflow.embedded.home import (
+from sr_embedded import processes, state
+from sr_embedded.client import Client
+from sr_embedded.home import (
     API_DATABASE_WAIT_S,
     DATABASE_VARIABLE,
     DATABASE_WAIT_S,
@@ -27,7 +27,7 @@ from sr_tasks.errors import SrError
 
 COMPONENTS: dict[str, list[str]] = {
     "api-server": ["airflow", "api-server"],
-    "scheduler": ["sr_airflow.embedded.scheduler"],
+    "scheduler": ["sr_embedded.scheduler"],
     "dag-processor": ["airflow", "dag-processor"],
     "triggerer": ["airflow", "triggerer", "--skip-serve-logs"],
 }

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import psutil
 
-from sr_airflow.embedded.home import STACK_VARIABLE
-from sr_airflow.embedded.state import StackState, boot_id
+from sr_embedded.home import STACK_VARIABLE
+from sr_embedded.state import StackState, boot_id
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from sr_airflow.embedded.home import base_url
+from sr_embedded.home import base_url
 from sr_tasks.storage.atomic import write_text
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from sr_airflow.embedded.home import DAG_ID, HomeSettings
+from sr_embedded.home import DAG_ID, HomeSettings
 from sr_tasks.config import REPOSITORY, Settings
 from sr_tasks.errors import SrError
 from sr_tasks.jobs.spec import JobSpec, job_spec
@@ -31,7 +31,7 @@ def run(values: Mapping[str, Any], home: HomeSettings, settings: Settings, notic
     spec = accepted(job_spec(values if values.get("source") else _sample(values, notice)), settings)
     job_id = new_job_id(spec)
 
-    from sr_airflow.embedded import stack, watch
+    from sr_embedded import stack, watch
 
     with stack.borrowed(home, settings, notice) as borrowed:
         client = borrowed.client()
