@@ -19,7 +19,7 @@ from sr_tasks.config import Settings
 from sr_tasks.errors import SrError
 from sr_tasks.jobs import manifest as manifests
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.models.registry import Registry
+from sr_tasks.registry.registry import Registry
 from sr_tasks.storage import uris
 from sr_tasks.storage.hashing import sha256_file
 from sr_tasks.storage.uris import LocalFile, Location

@@ -10,10 +10,10 @@ import yaml
 from sr_tasks.commands.arguments import table
 from sr_tasks.config import Settings
 from sr_tasks.errors import SrError
-from sr_tasks.models.cards import Weights
-from sr_tasks.models.licences import is_allowed, licences_of
-from sr_tasks.models.registry import ModelEntry, Registry
-from sr_tasks.models.weights import WeightsCache, path_of
+from sr_tasks.records.cards import Weights
+from sr_tasks.registry.licences import is_allowed, licences_of
+from sr_tasks.registry.registry import ModelEntry, Registry
+from sr_tasks.registry.weights import WeightsCache, path_of
 from sr_tasks.storage.hashing import sha256_file
 
 _LAST_CHANGES = 10

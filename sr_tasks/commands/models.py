@@ -10,9 +10,9 @@ from sr_tasks.commands import catalogue
 from sr_tasks.commands.arguments import common
 from sr_tasks.config import Settings
 from sr_tasks.errors import UsageError
-from sr_tasks.models.channels import Channels
-from sr_tasks.models.registry import ModelEntry, Registry
-from sr_tasks.models.routing import routes_table
+from sr_tasks.registry.channels import Channels
+from sr_tasks.registry.registry import ModelEntry, Registry
+from sr_tasks.registry.routing import routes_table
 from sr_tasks.storage import transfer, uris
 
 REFERENCE = "NAME[@VERSION]"

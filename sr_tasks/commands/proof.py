@@ -8,9 +8,9 @@ from sr_tasks.inference.backend import Backend, backend_for
 from sr_tasks.models.form import form_problems
 from sr_tasks.models.graph import build_graph
 from sr_tasks.models.prepare import prepare
-from sr_tasks.models.prepared import GraphVariant
-from sr_tasks.models.registry import ModelEntry
 from sr_tasks.models.verify import Original
+from sr_tasks.records.prepared import GraphVariant
+from sr_tasks.registry.registry import ModelEntry
 
 WIDTH, HEIGHT = 640, 360
 FAILED: Final = 4

@@ -15,9 +15,9 @@ from sr_tasks.inference.backend import Backend, backend_for
 from sr_tasks.inference.opened import open_session
 from sr_tasks.inference.priority import give_way, giving_way
 from sr_tasks.models.prepare import prepare
-from sr_tasks.models.prepared import PreparedModel
-from sr_tasks.models.registry import ModelEntry, Registry
 from sr_tasks.models.verify import synthetic_frame
+from sr_tasks.records.prepared import PreparedModel
+from sr_tasks.registry.registry import ModelEntry, Registry
 
 BASELINE = "bicubic"
 _MIN_SIDE, _MAX_SIDE = 16, 8192

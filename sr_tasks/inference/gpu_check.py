@@ -22,12 +22,12 @@ from sr_tasks.inference.backend import backend_for
 from sr_tasks.inference.backends import nvidia
 from sr_tasks.inference.backends.nvidia import Gpu
 from sr_tasks.inference.lease import Holder, leased
-from sr_tasks.models.entry import ModelEntry
 from sr_tasks.models.prepare import prepare
-from sr_tasks.models.prepared import GraphVariant, PreparedModel
-from sr_tasks.models.registry import Registry
 from sr_tasks.models.runtime import Backend, Planes, Session
 from sr_tasks.models.verify import HALF_MIN_PSNR_DB, INT8_MIN_PSNR_DB, synthetic_frame
+from sr_tasks.records.prepared import GraphVariant, PreparedModel
+from sr_tasks.registry.entry import ModelEntry
+from sr_tasks.registry.registry import Registry
 
 NO_GPU = 3
 BACKENDS = ("cuda", "tensorrt")

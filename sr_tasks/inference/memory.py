@@ -10,10 +10,10 @@ from onnx import TensorProto
 from sr_tasks.inference.backends.nvidia import Gpu
 from sr_tasks.inference.machine import memory_bytes
 from sr_tasks.inference.tiles import Layout, plan_grid
-from sr_tasks.models.entry import ModelEntry
 from sr_tasks.models.graph import build_graph
-from sr_tasks.models.prepared import GraphVariant
 from sr_tasks.planes.arrays import dtype_of
+from sr_tasks.records.prepared import GraphVariant
+from sr_tasks.registry.entry import ModelEntry
 
 _SHARE = 0.5
 """Of all memory, for planes and inference together; decoder, encoder and the rest of the machine have the other."""

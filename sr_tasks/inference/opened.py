@@ -10,9 +10,9 @@ from sr_tasks.errors import SrError, UsageError
 from sr_tasks.inference.priority import give_way
 from sr_tasks.inference.tiled import TiledSession
 from sr_tasks.inference.tiles import Grid, Layout, plan_grid
-from sr_tasks.models.cards import ModelCard
-from sr_tasks.models.prepared import PreparedModel
 from sr_tasks.models.runtime import Backend, Planes, Session
+from sr_tasks.records.cards import ModelCard
+from sr_tasks.records.prepared import PreparedModel
 
 _OUT_OF_MEMORY = re.compile(
     r"bad.?alloc|out of memory|outofmemory|failed to allocate|(cannot|could not|unable to) allocate|alloc_failed"

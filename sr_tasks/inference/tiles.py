@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 
 from sr_tasks.errors import ModelRejected
-from sr_tasks.models.cards import ModelCard
-from sr_tasks.models.prepared import GraphVariant
 from sr_tasks.planes.resample import RADIUS, chroma_siting, from_luma
+from sr_tasks.records.cards import ModelCard
+from sr_tasks.records.prepared import GraphVariant
 
 SMALLEST_TILE_PX = 32
 """Below this most of what is computed would be halo."""

@@ -16,9 +16,9 @@ from sr_tasks.planes.chroma import resampled
 from sr_tasks.planes.depth import of_depth
 from sr_tasks.planes.formats import PixelFormat, pixel_format
 from sr_tasks.planes.frames import Samples, frame_of, planes_of, samples_of
-from sr_tasks.planes.layout import PlaneLayout
 from sr_tasks.planes.rgb import to_ycbcr
 from sr_tasks.records.colour import FULL
+from sr_tasks.records.layout import PlaneLayout
 from sr_tasks.records.media import PicturePlan
 
 _SCALING: Final = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT

@@ -1,1 +1,1 @@
-"""Models: what there is, and how one becomes a proved graph for a kind of frame. Knows no backend, opens no video."""
+"""Models: how one becomes a proved graph for a kind of frame. Knows no backend, opens no video."""

@@ -15,7 +15,7 @@ from typing import Final
 from loguru import logger
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from sr_tasks.models.prepared import PreparedModel
+from sr_tasks.records.prepared import PreparedModel
 from sr_tasks.storage.atomic import everything_in, is_stale, replacing, write_text
 from sr_tasks.storage.failures import writing
 from sr_tasks.storage.hashing import sha256_file

@@ -12,11 +12,11 @@ import onnx
 from numpy.typing import NDArray
 
 from sr_tasks.models.calibration import PATCH_PX, Patch, calibration_patches
-from sr_tasks.models.cards import Precision, Weights
-from sr_tasks.models.entry import ModelEntry
 from sr_tasks.models.graph import build_graph
-from sr_tasks.models.prepared import BackendName, GraphVariant
 from sr_tasks.models.verify import proof_size
+from sr_tasks.records.cards import Precision, Weights
+from sr_tasks.records.prepared import BackendName, GraphVariant
+from sr_tasks.registry.entry import ModelEntry
 
 _GPU: frozenset[BackendName] = frozenset({"cuda", "tensorrt"})
 _MOVES = ("DepthToSpace", "Identity", "Slice")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from sr_tasks.models.cards import ModelCard
+from sr_tasks.records.cards import ModelCard
 
 OPSETS = range(15, 24)
 LEVEL = "level"

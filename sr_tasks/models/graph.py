@@ -4,10 +4,10 @@ import onnx
 
 from sr_tasks.models.network import Network
 from sr_tasks.models.planes import PlaneGraph
-from sr_tasks.models.prepared import GraphVariant
-from sr_tasks.models.registry import ModelEntry
 from sr_tasks.models.rgb import RgbEnds
 from sr_tasks.planes.resample import chroma_siting
+from sr_tasks.records.prepared import GraphVariant
+from sr_tasks.registry.registry import ModelEntry
 
 GRAPH_SCHEMA = 2
 """Raise it whenever the same model and variant give another graph: prepared models of an older schema are not used."""

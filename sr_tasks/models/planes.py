@@ -6,8 +6,8 @@ import numpy as np
 import onnx
 
 from sr_tasks.models.builder import GraphBuilder
-from sr_tasks.models.prepared import GraphVariant
 from sr_tasks.planes.resample import RADIUS, Siting, resampling_kernel
+from sr_tasks.records.prepared import GraphVariant
 
 _FLOAT = onnx.TensorProto.FLOAT
 

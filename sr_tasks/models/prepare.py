@@ -15,12 +15,12 @@ from sr_tasks.errors import ModelRejected, UsageError
 from sr_tasks.models.cache import ModelCache
 from sr_tasks.models.calibration import Patch, calibration_hash
 from sr_tasks.models.convert import converted_graph, patches_for
-from sr_tasks.models.entry import ModelEntry
 from sr_tasks.models.graph import GRAPH_SCHEMA, build_graph
-from sr_tasks.models.prepared import GraphVariant, PreparedModel
 from sr_tasks.models.runtime import Backend, Precision
 from sr_tasks.models.shared import SharedModels
 from sr_tasks.models.verify import JUDGE, Original
+from sr_tasks.records.prepared import GraphVariant, PreparedModel
+from sr_tasks.registry.entry import ModelEntry
 from sr_tasks.telemetry.elapsed import elapsed
 
 PREPARE_SCHEMA = 2

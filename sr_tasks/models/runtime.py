@@ -2,9 +2,9 @@
 
 from typing import Protocol
 
-from sr_tasks.models.cards import Precision
-from sr_tasks.models.prepared import BackendName, PreparedModel
 from sr_tasks.planes.arrays import Plane, Planes
+from sr_tasks.records.cards import Precision
+from sr_tasks.records.prepared import BackendName, PreparedModel
 
 __all__ = ["Backend", "BackendName", "Plane", "Planes", "Precision", "Session"]
 

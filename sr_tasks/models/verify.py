@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as states
 
 from sr_tasks.errors import ModelRejected
-from sr_tasks.models.cards import ModelCard, Precision
-from sr_tasks.models.entry import ModelEntry
 from sr_tasks.models.pictures import Picture, drawn_picture, natural_picture, shrunk
-from sr_tasks.models.prepared import GraphVariant, PreparedModel
 from sr_tasks.models.runtime import Backend, Plane, Planes
+from sr_tasks.records.cards import ModelCard, Precision
+from sr_tasks.records.prepared import GraphVariant, PreparedModel
+from sr_tasks.registry.entry import ModelEntry
 
 ONNXRUNTIME_ERRORS: tuple[type[Exception], ...] = (
     states.EPFail,

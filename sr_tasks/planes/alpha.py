@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_tasks.planes.arrays import Plane, Planes, dtype_of
-from sr_tasks.planes.layout import PlaneLayout
 from sr_tasks.planes.resample import RADIUS, phase_taps
+from sr_tasks.records.layout import PlaneLayout
 
 _TRUSTED: Final = 16 / 255
 """The alpha from which on a px keeps its own colour. Files that store colours times alpha know them no better below."""

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from sr_tasks.errors import UsageError
-from sr_tasks.planes.layout import PlaneLayout, Shapes
+from sr_tasks.records.layout import PlaneLayout, Shapes
 
 Plane = NDArray[np.uint8] | NDArray[np.uint16]
 """One plane [rows, columns], uint8 for 8 bit and uint16 (low bits used) above; any strides."""

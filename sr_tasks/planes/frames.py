@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sr_tasks.errors import InputUnsupported
 from sr_tasks.planes.arrays import Plane, Planes, dtype_of
 from sr_tasks.planes.formats import PixelFormat, pixel_format
-from sr_tasks.planes.layout import PlaneLayout
+from sr_tasks.records.layout import PlaneLayout
 
 Samples = dict[str, Plane]
 """Samples of each letter of `PixelFormat.samples`, [rows, columns], in the low bits."""

@@ -13,8 +13,8 @@ from typing import Any, Final
 from sr_tasks.errors import InputUnsupported
 from sr_tasks.planes.chroma import FACTORS
 from sr_tasks.planes.formats import PixelFormat, Sampling, pixel_format
-from sr_tasks.planes.layout import PlaneLayout
 from sr_tasks.records.codecs import CODECS
+from sr_tasks.records.layout import PlaneLayout
 from sr_tasks.records.media import Chroma, MediaInfo
 
 _CHROMA: Final[dict[Sampling, tuple[Chroma, ...]]] = {

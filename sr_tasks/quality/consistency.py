@@ -24,9 +24,9 @@ from sr_tasks.quality.figures import (
 from sr_tasks.quality.frames import DecodeTally, Frame, decoded, prefetched, source_frames, with_missing
 from sr_tasks.quality.order import Order
 from sr_tasks.quality.pictures import Album
-from sr_tasks.quality.records import Assessment, DecodeFacts
 from sr_tasks.quality.tallies import Place, Stamps, Summary
 from sr_tasks.records import colour
+from sr_tasks.records.assessment import Assessment, DecodeFacts
 from sr_tasks.records.media import Chunk, MediaInfo, VideoInfo
 
 CLOSER_EVERY = 4

@@ -18,7 +18,7 @@ from av.subtitles.stream import SubtitleStream
 from sr_tasks.media.convert import Continuous
 from sr_tasks.media.source import open_source, translated
 from sr_tasks.media.texts import Shown, Texts
-from sr_tasks.quality.records import Finding
+from sr_tasks.records.assessment import Finding
 from sr_tasks.records.containers import loses_nothing
 from sr_tasks.records.media import StreamPlan
 

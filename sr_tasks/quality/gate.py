@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Final
 
-from sr_tasks.models.cards import GateLimits
-from sr_tasks.quality.records import Assessment, Decision, Extreme, IntegrityReport, Occurrences, Verdict
+from sr_tasks.records.assessment import Assessment, Decision, Extreme, IntegrityReport, Occurrences, Verdict
+from sr_tasks.records.cards import GateLimits
 
 _HINT_LOSSY = "If the encode was meant to be small, ask for a lower CRF; otherwise try another model."
 _HINT_WRONG = "Run the job again; if it fails in the same way, report it with the manifest."

@@ -8,9 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from sr_tasks.quality import converted, labels
-from sr_tasks.quality.records import DecodeFacts, Finding, IntegrityReport, Timing
 from sr_tasks.quality.streams import StreamPrint, fingerprints
 from sr_tasks.records import colour
+from sr_tasks.records.assessment import DecodeFacts, Finding, IntegrityReport, Timing
 from sr_tasks.records.media import MediaInfo, StreamPlan, VideoInfo
 
 

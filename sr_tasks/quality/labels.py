@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from av.stream import Disposition
 
 from sr_tasks.media import languages
-from sr_tasks.quality.records import Finding
+from sr_tasks.records.assessment import Finding
 from sr_tasks.records.media import MediaInfo, StreamInfo, StreamPlan
 
 _MARKS = {

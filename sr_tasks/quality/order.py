@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from sr_tasks.quality.cells import psnr
 from sr_tasks.quality.figures import Bytes, Picture, difference
-from sr_tasks.quality.records import Occurrences
 from sr_tasks.quality.tallies import Place, Sightings
+from sr_tasks.records.assessment import Occurrences
 
 REGION = 96
 """Side in source px of the region that is compared: the one that changes most, as often little of a picture moves."""

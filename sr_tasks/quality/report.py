@@ -8,10 +8,10 @@ from pathlib import Path
 import jinja2
 from pydantic import BaseModel, ConfigDict
 
-from sr_tasks.models.cards import GateLimits
 from sr_tasks.quality.pictures import PicturePair
 from sr_tasks.quality.plots import Plot, draw
-from sr_tasks.quality.records import Assessment, Decision, Extreme, IntegrityReport, Verdict
+from sr_tasks.records.assessment import Assessment, Decision, Extreme, IntegrityReport, Verdict
+from sr_tasks.records.cards import GateLimits
 from sr_tasks.records.media import MediaInfo, StreamPlan
 
 _TEMPLATE = Path(__file__).with_name("report.html")

@@ -7,8 +7,8 @@ from typing import Literal
 from sr_tasks.quality.cells import Located
 from sr_tasks.quality.colors import ColorFigures
 from sr_tasks.quality.figures import FrameFigures
-from sr_tasks.quality.records import Extreme, Occurrence, Occurrences, Series, Timing
 from sr_tasks.quality.seams import Seam
+from sr_tasks.records.assessment import Extreme, Occurrence, Occurrences, Series, Timing
 
 SERIES_POINTS = 2000
 FIRST_OCCURRENCES = 20

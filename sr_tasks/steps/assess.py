@@ -9,12 +9,12 @@ from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media.probe import probe
-from sr_tasks.models.registry import Registry
 from sr_tasks.quality import integrity
 from sr_tasks.quality.consistency import assess
 from sr_tasks.quality.pictures import Album
-from sr_tasks.quality.records import Assessment, IntegrityReport
+from sr_tasks.records.assessment import Assessment, IntegrityReport
 from sr_tasks.records.media import MediaInfo, StreamPlan
+from sr_tasks.registry.registry import Registry
 from sr_tasks.steps.records import OutputRecord, SourceRecord
 from sr_tasks.steps.timing import timed
 from sr_tasks.telemetry.progress import FramesDone, Observers, Progress, ProgressFile

@@ -9,11 +9,11 @@ from sr_tasks.errors import LicenceNotAllowed, ModelRejected, QualityRefused, Us
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import AUTO, JobSpec
 from sr_tasks.media.first_look import measured
-from sr_tasks.models.licences import require_licence
-from sr_tasks.models.registry import ModelEntry, Registry
-from sr_tasks.models.routing import Facts, load_routing
 from sr_tasks.records.degradation import Degradation
 from sr_tasks.records.media import MediaInfo, VideoInfo
+from sr_tasks.registry.licences import require_licence
+from sr_tasks.registry.registry import ModelEntry, Registry
+from sr_tasks.registry.routing import Facts, load_routing
 from sr_tasks.steps.records import SourceRecord
 from sr_tasks.steps.source import first_bounds
 

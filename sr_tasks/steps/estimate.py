@@ -5,7 +5,7 @@ from itertools import islice
 from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.models.registry import Registry
+from sr_tasks.registry.registry import Registry
 from sr_tasks.steps.plan import seconds_a_frame
 from sr_tasks.steps.records import ModelRecord, PlanRecord, SourceRecord
 from sr_tasks.storage.workdir import ChunkStore

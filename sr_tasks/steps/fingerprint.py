@@ -9,10 +9,10 @@ from pathlib import Path
 import av
 
 from sr_tasks.inference.backend import CPU_BACKENDS
-from sr_tasks.models.cards import ModelCard
-from sr_tasks.models.prepared import PreparedModel
+from sr_tasks.records.cards import ModelCard
 from sr_tasks.records.encode import EncodeSettings
 from sr_tasks.records.media import PicturePlan
+from sr_tasks.records.prepared import PreparedModel
 from sr_tasks.steps.records import PlanRecord
 
 _ROOMS = ("inference", "media", "models", "planes", "records")

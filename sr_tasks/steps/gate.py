@@ -8,9 +8,9 @@ from sr_tasks.config import Settings
 from sr_tasks.errors import IntegrityBroken, QualityRefused
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.models.registry import Registry
 from sr_tasks.quality.gate import judge
-from sr_tasks.quality.records import Assessment, Decision, IntegrityReport, Verdict
+from sr_tasks.records.assessment import Assessment, Decision, IntegrityReport, Verdict
+from sr_tasks.registry.registry import Registry
 from sr_tasks.steps import page
 from sr_tasks.steps.records import SourceRecord
 from sr_tasks.steps.timing import timed

@@ -11,7 +11,7 @@ from sr_tasks import __version__
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.manifest import SCHEMA_VERSION
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.quality.records import Assessment, IntegrityReport, Verdict
+from sr_tasks.records.assessment import Assessment, IntegrityReport, Verdict
 from sr_tasks.records.media import MediaInfo
 from sr_tasks.steps.records import ModelRecord, OutputRecord, PlanRecord, ReviewRecord, SourceRecord, encode_settings
 from sr_tasks.steps.timing import noted

@@ -13,10 +13,10 @@ from loguru import logger
 from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.models.channels import is_drawn
-from sr_tasks.models.registry import Registry
 from sr_tasks.models.release.observations import Observation, Observations
-from sr_tasks.quality.records import Assessment, Verdict
+from sr_tasks.records.assessment import Assessment, Verdict
+from sr_tasks.registry.channels import is_drawn
+from sr_tasks.registry.registry import Registry
 from sr_tasks.steps import release_watch
 from sr_tasks.steps.paired_test import FRAMES, PairedResult, Party, paired_test, sampled
 from sr_tasks.steps.records import ModelRecord, OutputRecord, PlanRecord, SourceRecord, graph_variant

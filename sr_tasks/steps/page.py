@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.models.cards import GateLimits
 from sr_tasks.quality.pictures import PicturePair
-from sr_tasks.quality.records import Assessment, IntegrityReport, Verdict
 from sr_tasks.quality.report import ReportData
 from sr_tasks.quality.report import render as render_page
+from sr_tasks.records.assessment import Assessment, IntegrityReport, Verdict
+from sr_tasks.records.cards import GateLimits
 from sr_tasks.records.media import MediaInfo
 from sr_tasks.steps.manifest import versions
 from sr_tasks.steps.records import ModelRecord, OutputRecord, PlanRecord, ReviewRecord, SourceRecord

@@ -20,11 +20,11 @@ from sr_tasks.config import Settings
 from sr_tasks.errors import ChunkFailed, ModelRejected
 from sr_tasks.inference.backend import Plane, Planes, Session
 from sr_tasks.media.decode import ChunkReader
-from sr_tasks.models.entry import ModelEntry
-from sr_tasks.models.prepared import GraphVariant
 from sr_tasks.models.release.observations import PairedFrame
 from sr_tasks.planes.frames import planes_of
 from sr_tasks.records.media import Chunk, PicturePlan
+from sr_tasks.records.prepared import GraphVariant
+from sr_tasks.registry.entry import ModelEntry
 from sr_tasks.steps.version_sessions import opened
 
 FRAMES: Final = 4

@@ -11,7 +11,7 @@ from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media.spread import spread_frames
 from sr_tasks.models.prepare import prepare
-from sr_tasks.models.registry import Registry
+from sr_tasks.registry.registry import Registry
 from sr_tasks.steps.fingerprint import fingerprint
 from sr_tasks.steps.records import ModelRecord, PlanRecord, SourceRecord, encode_settings, graph_variant
 from sr_tasks.steps.timing import timed

@@ -7,11 +7,11 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.models.cards import ModelCard
-from sr_tasks.models.prepared import GraphVariant, PreparedModel
+from sr_tasks.records.cards import ModelCard
 from sr_tasks.records.degradation import Degradation
 from sr_tasks.records.encode import EncodeSettings
 from sr_tasks.records.media import Chunk, HdrInfo, MediaInfo, StreamPlan
+from sr_tasks.records.prepared import GraphVariant, PreparedModel
 from sr_tasks.records.rehearsal import Rehearsal
 
 

@@ -35,7 +35,7 @@ from sr_tasks.media.probe import probe
 from sr_tasks.planes.frames import planes_of
 from sr_tasks.quality import integrity
 from sr_tasks.quality.consistency import assess
-from sr_tasks.quality.records import Assessment
+from sr_tasks.records.assessment import Assessment
 from sr_tasks.records.codecs import Preset
 from sr_tasks.records.encode import EncodeSettings
 from sr_tasks.records.media import Chunk, MediaInfo, StreamPlan

@@ -9,14 +9,14 @@ from typing import Any
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import QualityRefused, UsageError
-from sr_tasks.models.entry import ModelEntry
-from sr_tasks.models.registry import Registry
 from sr_tasks.models.release.policy import ReleasePolicy, load_policy
 from sr_tasks.models.release.record import Begun, ReleaseRecords
 from sr_tasks.models.release.request import ReleaseRequest
 from sr_tasks.quality.golden import figures_of
 from sr_tasks.quality.golden_compare import Comparison, compare
 from sr_tasks.quality.golden_report import Sight, render, sight
+from sr_tasks.registry.entry import ModelEntry
+from sr_tasks.registry.registry import Registry
 from sr_tasks.steps import release_watch
 from sr_tasks.steps.release_golden import GoldenRecord, items_of, measured, prepare_all, report_folder, upscaler
 from sr_tasks.storage.atomic import write_text

@@ -14,13 +14,13 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sr_tasks.config import Settings
 from sr_tasks.inference.backend import Session
-from sr_tasks.models.entry import ModelEntry
-from sr_tasks.models.prepared import GraphVariant
 from sr_tasks.quality.golden import GOLDEN_SCHEMA, GoldenItem, GoldenScores, Upscale, evaluate, golden_items
 from sr_tasks.quality.golden_planes import Planes
 from sr_tasks.quality.golden_scenes import PICTURE
 from sr_tasks.quality.lpips import Lpips
 from sr_tasks.records.media import VideoInfo
+from sr_tasks.records.prepared import GraphVariant
+from sr_tasks.registry.entry import ModelEntry
 from sr_tasks.steps.version_sessions import opened, ready
 from sr_tasks.storage.atomic import write_text
 from sr_tasks.storage.failures import writing

@@ -6,11 +6,11 @@ from typing import Any
 from loguru import logger
 
 from sr_tasks.config import Settings
-from sr_tasks.models.registry import Registry
 from sr_tasks.models.release.observations import Observations, candidate_since, evidence
 from sr_tasks.models.release.policy import ReleasePolicy, load_policy
 from sr_tasks.models.release.record import Ended, ReleaseRecords
 from sr_tasks.models.release.rule import Judgement, judge_candidate
+from sr_tasks.registry.registry import Registry
 from sr_tasks.telemetry.statsd import Instruments
 
 RULE = "rule"

@@ -8,8 +8,8 @@ from loguru import logger
 from sr_tasks.config import Settings
 from sr_tasks.errors import ReviewRejected
 from sr_tasks.jobs.folder import JobFolder
-from sr_tasks.models.registry import Registry
-from sr_tasks.quality.records import Assessment, Verdict
+from sr_tasks.records.assessment import Assessment, Verdict
+from sr_tasks.registry.registry import Registry
 from sr_tasks.steps import page
 from sr_tasks.steps.assess import figures
 from sr_tasks.steps.records import OutputRecord, ReviewRecord, SourceRecord

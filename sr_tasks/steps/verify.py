@@ -8,10 +8,10 @@ from sr_tasks.errors import InputUnsupported
 from sr_tasks.media.probe import glance, probe
 from sr_tasks.media.streams import plan_streams
 from sr_tasks.media.timeline import temporary_table
-from sr_tasks.models.registry import Registry
 from sr_tasks.quality.gate import judge
-from sr_tasks.quality.records import Decision
+from sr_tasks.records.assessment import Decision
 from sr_tasks.records.media import MediaInfo, StreamPlan
+from sr_tasks.registry.registry import Registry
 from sr_tasks.steps.assess import compare, figures
 from sr_tasks.storage import transfer, uris
 from sr_tasks.telemetry.progress import Progress

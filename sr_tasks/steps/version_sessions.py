@@ -7,9 +7,9 @@ from sr_tasks.config import Settings
 from sr_tasks.inference.backend import Backend, Session
 from sr_tasks.inference.lease import Holder, leased_backend
 from sr_tasks.inference.opened import open_session
-from sr_tasks.models.entry import ModelEntry
 from sr_tasks.models.prepare import prepare
-from sr_tasks.models.prepared import GraphVariant, PreparedModel
+from sr_tasks.records.prepared import GraphVariant, PreparedModel
+from sr_tasks.registry.entry import ModelEntry
 
 
 def ready(entry: ModelEntry, variant: GraphVariant, settings: Settings, *, width: int, height: int) -> PreparedModel:

@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from sr_tasks.config import REPOSITORY
-from sr_tasks.models.registry import Registry
+from sr_tasks.registry.registry import Registry
 from tests import clips
 from tests.airflow.launcher import Launcher, finished, long_clip, states
 from tests.models.sample_models import random_network, write_model

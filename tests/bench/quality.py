@@ -1,7 +1,7 @@
 """What the shipped networks gain over bicubic on photographs they never saw."""
 
 from sr_tasks.config import Settings
-from sr_tasks.models.registry import Registry
+from sr_tasks.registry.registry import Registry
 from sr_tasks.training.evaluate import TEST_SET, evaluate, onnx_upscaler, photographs, summarise
 from tests.bench.setting import Table
 

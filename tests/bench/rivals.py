@@ -11,7 +11,7 @@ import onnxruntime as ort
 from av.video.frame import VideoFrame
 
 from sr_tasks.config import Settings
-from sr_tasks.models.registry import Registry
+from sr_tasks.registry.registry import Registry
 from tests.bench.setting import Bench, Table, median_of
 
 _PNG_FRAMES = 48

@@ -22,8 +22,8 @@ from sr_tasks.inference.backends.onnxruntime_gpu import CudaBackend, TensorRtBac
 from sr_tasks.models.convert import converted_graph
 from sr_tasks.models.graph import build_graph
 from sr_tasks.models.prepare import prepare
-from sr_tasks.models.prepared import GraphVariant, PreparedModel
-from sr_tasks.models.registry import Registry
+from sr_tasks.records.prepared import GraphVariant, PreparedModel
+from sr_tasks.registry.registry import Registry
 from tests.inference.gpu_stand_in import CPU, CUDA, TENSORRT, FakeRuntime, gpu, installed
 from tests.models.sample_models import network_entry, noise_planes, random_network, variant, write_model
 

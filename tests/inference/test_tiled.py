@@ -14,11 +14,11 @@ from onnx import helper, numpy_helper
 from sr_tasks.errors import ChunkFailed, ModelRejected, UsageError
 from sr_tasks.inference.backend import CPU_BACKENDS, backend_for
 from sr_tasks.inference.opened import open_session
-from sr_tasks.models.entry import ModelEntry
 from sr_tasks.models.graph import build_graph
-from sr_tasks.models.prepared import GraphVariant, PreparedModel
-from sr_tasks.models.registry import Registry
 from sr_tasks.models.runtime import Planes, Session
+from sr_tasks.records.prepared import GraphVariant, PreparedModel
+from sr_tasks.registry.entry import ModelEntry
+from sr_tasks.registry.registry import Registry
 from tests.models.sample_models import network_entry, noise_planes, random_network, resampler_entry, variant
 
 WIDTH, HEIGHT = 141, 103

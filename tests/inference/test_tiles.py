@@ -8,7 +8,7 @@ import pytest
 
 from sr_tasks.errors import ModelRejected
 from sr_tasks.inference.tiles import Axis, Layout, plan_grid, required_halo
-from sr_tasks.models.cards import ModelCard
+from sr_tasks.records.cards import ModelCard
 from tests.models.sample_models import variant
 
 PARTS: dict[str, Any] = {

@@ -17,9 +17,9 @@ from sr_tasks.planes.alpha import enlarged
 from sr_tasks.planes.depth import of_depth
 from sr_tasks.planes.formats import pixel_format
 from sr_tasks.planes.frames import frame_of, planes_of, samples_of
-from sr_tasks.planes.layout import PlaneLayout
 from sr_tasks.planes.rgb import to_ycbcr
 from sr_tasks.planes.targets import working_format
+from sr_tasks.records.layout import PlaneLayout
 from sr_tasks.records.media import PicturePlan
 
 EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.BITEXACT

@@ -11,8 +11,8 @@ import yaml
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from sr_tasks.models.prepared import GraphVariant
-from sr_tasks.models.registry import ModelEntry, Registry
+from sr_tasks.records.prepared import GraphVariant
+from sr_tasks.registry.registry import ModelEntry, Registry
 
 Rim = Literal["edge", "zero"]
 

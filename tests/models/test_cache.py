@@ -16,7 +16,7 @@ from sr_tasks.config import Settings
 from sr_tasks.models import cache
 from sr_tasks.models.cache import ModelCache
 from sr_tasks.models.prepare import prepare
-from sr_tasks.models.prepared import PreparedModel
+from sr_tasks.records.prepared import PreparedModel
 from tests.models.sample_models import random_network, variant, write_model
 from tests.object_store import serving
 
@@ -178,7 +178,7 @@ def shared(
 
 def ready(tmp_path: Path, machine: str, settings: Settings) -> tuple[PreparedModel, bool]:
     from sr_tasks.inference.backend import backend_for
-    from sr_tasks.models.registry import Registry
+    from sr_tasks.registry.registry import Registry
 
     models = tmp_path / "models"
     if not models.exists():

@@ -9,9 +9,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from sr_tasks.config import Settings
-from sr_tasks.models.cards import ModelCard
 from sr_tasks.models.form import form_problems
-from sr_tasks.models.registry import Registry
+from sr_tasks.records.cards import ModelCard
+from sr_tasks.registry.registry import Registry
 from tests.models.sample_models import network_entry, random_network
 
 

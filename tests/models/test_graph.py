@@ -13,8 +13,8 @@ from onnx.reference import ReferenceEvaluator
 
 from sr_tasks.errors import ModelRejected, ScaleUnsupported
 from sr_tasks.models.graph import build_graph
-from sr_tasks.models.prepared import GraphVariant
-from sr_tasks.models.registry import ModelEntry
+from sr_tasks.records.prepared import GraphVariant
+from sr_tasks.registry.registry import ModelEntry
 from tests.models.sample_models import (
     network_entry,
     network_model,

@@ -16,10 +16,10 @@ from sr_tasks.inference.backend import backend_for
 from sr_tasks.models.cache import ModelCache
 from sr_tasks.models.graph import build_graph
 from sr_tasks.models.prepare import cache_key, precision_ladder, prepare
-from sr_tasks.models.prepared import GraphVariant, PreparedModel
-from sr_tasks.models.registry import ModelEntry
 from sr_tasks.models.runtime import Backend, BackendName, Planes, Precision, Session
 from sr_tasks.models.verify import Deviation, Original, synthetic_frame
+from sr_tasks.records.prepared import GraphVariant, PreparedModel
+from sr_tasks.registry.registry import ModelEntry
 from tests.models.converted_networks import network_with_level, rgb_network
 from tests.models.sample_models import (
     network_entry,
@@ -161,7 +161,7 @@ def test_the_marker_tells_a_reader_what_was_prepared(tmp_path: Path) -> None:
 
 
 def _prepare_in_process(folder: str) -> tuple[bool, str]:
-    from sr_tasks.models.registry import Registry
+    from sr_tasks.registry.registry import Registry
 
     found, hit = ready(Registry(Path(folder) / "models").get("sample"), Path(folder) / "cache")
     return hit, found.key

@@ -13,7 +13,7 @@ from sr_tasks.models.calibration import PATCHES, calibration_hash, calibration_p
 from sr_tasks.models.halve import halve
 from sr_tasks.models.pictures import natural_picture
 from sr_tasks.models.quantise import quantise
-from sr_tasks.models.registry import Registry
+from sr_tasks.registry.registry import Registry
 from tests.models.converted_networks import network_with_level
 from tests.models.sample_models import random_network
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from sr_tasks.errors import UsageError
-from sr_tasks.models.channels import started
 from sr_tasks.models.release import observations as module
 from sr_tasks.models.release.observations import Observation, Observations, PairedFrame, candidate_since, evidence
+from sr_tasks.registry.channels import started
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

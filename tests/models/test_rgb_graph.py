@@ -12,10 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from sr_tasks.errors import InputUnsupported, ModelRejected
-from sr_tasks.models.cards import ModelCard
 from sr_tasks.models.graph import build_graph
-from sr_tasks.models.prepared import GraphVariant
+from sr_tasks.records.cards import ModelCard
 from sr_tasks.records.media import VideoInfo
+from sr_tasks.records.prepared import GraphVariant
 from tests.models.rgb_networks import mixing, nearest, random_rgb_network, rgb_model, same, showing, tensor
 from tests.models.sample_models import network_entry, noise_planes, random_network, variant
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sr_tasks.config import Settings
-from sr_tasks.quality.records import Decision
+from sr_tasks.records.assessment import Decision
 from tests.quality.calibrate.cases import Case, all_cases, write_source
 from tests.quality.calibrate.course import made, measured
 from tests.quality.calibrate.faults import FAULTS

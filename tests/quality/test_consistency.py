@@ -13,8 +13,8 @@ from sr_tasks.quality.consistency import assess
 from sr_tasks.quality.figures import FrameFigures
 from sr_tasks.quality.frames import DecodeTally, Frame, decoded, with_missing
 from sr_tasks.quality.pictures import Album, to_rgb
-from sr_tasks.quality.records import Decision
 from sr_tasks.quality.tallies import SERIES_POINTS, Place, Summary
+from sr_tasks.records.assessment import Decision
 from tests.clips import make
 from tests.quality.twins import judge, write_twin
 

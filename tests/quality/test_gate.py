@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from sr_tasks.models.cards import GateLimits
 from sr_tasks.quality.gate import judge
-from sr_tasks.quality.records import (
+from sr_tasks.records.assessment import (
     Assessment,
     Decision,
     DecodeFacts,
@@ -19,6 +18,7 @@ from sr_tasks.quality.records import (
     Series,
     Timing,
 )
+from sr_tasks.records.cards import GateLimits
 from tests.quality.twins import LIMITS
 
 WHOLE = IntegrityReport(ok=True, findings=(Finding(check="Frames", ok=True, detail="24 in both"),))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from sr_tasks.media.sample import draw as draw_sample
-from sr_tasks.models.cards import load_card
-from sr_tasks.quality.records import Decision
+from sr_tasks.records.assessment import Decision
+from sr_tasks.records.cards import load_card
 from tests.quality.calibrate.faults import other_matrix, squeezed, stretched
 from tests.quality.twins import LIMITS, Picture, Planes, judge, photograph, write_source, write_twin
 

@@ -11,8 +11,8 @@ import pytest
 from sr_tasks.errors import IntegrityBroken
 from sr_tasks.media.probe import probe
 from sr_tasks.quality.consistency import assess
-from sr_tasks.quality.records import Decision
 from sr_tasks.quality.streams import fingerprints, payload
+from sr_tasks.records.assessment import Decision
 from tests.clips import make
 from tests.quality.twins import Judged, judge, write_twin
 

@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 import pytest
 
 from sr_tasks.quality.plots import Plot, draw
-from sr_tasks.quality.records import Decision, Verdict
 from sr_tasks.quality.report import ReportData, clock, render, size
+from sr_tasks.records.assessment import Decision, Verdict
 from tests.clips import make
 from tests.quality.twins import LIMITS, judge, write_twin
 

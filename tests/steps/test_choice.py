@@ -21,7 +21,7 @@ from sr_tasks.errors import (
 )
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.models.registry import Registry
+from sr_tasks.registry.registry import Registry
 from sr_tasks.steps import plan, validate
 from sr_tasks.steps.records import SourceRecord
 from tests.clips import make

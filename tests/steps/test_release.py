@@ -14,11 +14,11 @@ from sr_tasks.__main__ import job_id_of
 from sr_tasks.config import Settings
 from sr_tasks.errors import QualityRefused, SrError, UsageError
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.models.registry import Registry
 from sr_tasks.models.release.observations import Observation, Observations
 from sr_tasks.models.release.record import ReleaseRecords
 from sr_tasks.models.release.request import ReleaseRequest, release_request
 from sr_tasks.quality import golden
+from sr_tasks.registry.registry import Registry
 from sr_tasks.steps import (
     assemble,
     assess,

@@ -13,8 +13,8 @@ import pytest
 from sr_tasks import __main__ as cli
 from sr_tasks.config import Settings
 from sr_tasks.errors import ScaleUnsupported
-from sr_tasks.models.registry import Registry
 from sr_tasks.quality.consistency import assess
+from sr_tasks.registry.registry import Registry
 from sr_tasks.steps.verify import verify
 from sr_tasks.telemetry.progress import Observers
 from tests.clips import make, pts_of

@@ -9,7 +9,7 @@ from skimage.color import rgb2ycbcr
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from sr_tasks.config import REPOSITORY
-from sr_tasks.models.cards import ModelCard, load_card
+from sr_tasks.records.cards import ModelCard, load_card
 from sr_tasks.training.degrade import level_of
 from sr_tasks.training.evaluate import (
     TEST_SET,

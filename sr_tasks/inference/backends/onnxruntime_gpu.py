@@ -19,9 +19,9 @@ from sr_tasks.inference.backends import nvidia
 from sr_tasks.inference.backends.bound import BoundSlot
 from sr_tasks.inference.backends.nvidia import Gpu
 from sr_tasks.inference.backends.pool import PooledSession
-from sr_tasks.models.prepared import PreparedModel
 from sr_tasks.models.runtime import BackendName, Precision, Session
 from sr_tasks.models.verify import ONNXRUNTIME_ERRORS
+from sr_tasks.records.prepared import PreparedModel
 from sr_tasks.storage.atomic import sync, write_text
 
 _CUDA, _TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"

@@ -11,7 +11,6 @@ from loguru import logger
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import InputTooLarge, ModelRejected, UsageError
-from sr_tasks.models.cards import Level, ModelCard, Weights
 from sr_tasks.models.form import form_problems
 from sr_tasks.models.importing import carding, mlflow
 from sr_tasks.models.importing.canonical import Canonical
@@ -22,7 +21,8 @@ from sr_tasks.models.importing.request import AddRequest
 from sr_tasks.models.importing.running import Runner
 from sr_tasks.models.importing.sniff import Finding, sniff
 from sr_tasks.models.network import Network
-from sr_tasks.models.registry import ModelEntry, Registry
+from sr_tasks.records.cards import Level, ModelCard, Weights
+from sr_tasks.registry.registry import ModelEntry, Registry
 from sr_tasks.storage import transfer, uris
 from sr_tasks.storage.atomic import is_stale
 from sr_tasks.storage.failures import writing

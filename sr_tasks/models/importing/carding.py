@@ -7,10 +7,10 @@ import yaml
 from pydantic import ValidationError
 
 from sr_tasks.errors import InputTooLarge, UsageError
-from sr_tasks.models.cards import GateLimits, Level, ModelCard, Precision, Tiling, Weights
 from sr_tasks.models.importing.canonical import Canonical
 from sr_tasks.models.importing.receptive import MAX_HALO_PX, Sight
 from sr_tasks.models.importing.request import AddRequest
+from sr_tasks.records.cards import GateLimits, Level, ModelCard, Precision, Tiling, Weights
 from sr_tasks.storage.failures import reading
 
 _MAX_CARD_BYTES = 1 << 20

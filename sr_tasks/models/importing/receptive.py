@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_tasks.errors import ModelInvalid
-from sr_tasks.models.cards import Tiling
 from sr_tasks.models.importing.proof import Run, drawn, natural, noise
 from sr_tasks.models.importing.running import RUN_ERRORS, Picture
+from sr_tasks.records.cards import Tiling
 
 OVERLAP_PX = 32
 """Over which tiles of networks that see everything are blended: what the field uses."""

@@ -16,8 +16,8 @@ from loguru import logger
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from sr_tasks.errors import UsageError
-from sr_tasks.models.channels import Channels
 from sr_tasks.models.release.rule import Evidence
+from sr_tasks.registry.channels import Channels
 from sr_tasks.storage.atomic import write_text
 from sr_tasks.storage.failures import writing
 

@@ -15,7 +15,7 @@ from sr_tasks.config import Settings
 from sr_tasks.models.importing import torch_file
 from sr_tasks.models.importing.add import add_model
 from sr_tasks.models.importing.request import AddRequest
-from sr_tasks.models.registry import ModelEntry, Registry
+from sr_tasks.registry.registry import ModelEntry, Registry
 
 torch_file.declare_operators()
 torch.set_num_threads(1)  # several on few cores wait for one another

@@ -20,7 +20,7 @@ from sr_tasks.errors import (
 )
 from sr_tasks.models.importing.add import add_model
 from sr_tasks.models.importing.request import AddRequest
-from sr_tasks.models.registry import Registry
+from sr_tasks.registry.registry import Registry
 from tests.models.importing.brought import added, convolutional, saved, settings_of
 
 

@@ -31,7 +31,7 @@ from sr_tasks.errors import (
 )
 from sr_tasks.models.importing.add import add_model
 from sr_tasks.models.importing.request import AddRequest
-from sr_tasks.models.registry import ModelEntry, Registry
+from sr_tasks.registry.registry import ModelEntry, Registry
 from tests.models.importing.brought import convolutional, picture, run, settings_of
 from tests.ports import free_port
 

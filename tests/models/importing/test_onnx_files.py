@@ -9,7 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from sr_tasks.errors import ModelInvalid, UsageError
 from sr_tasks.models.form import form_problems
-from sr_tasks.models.registry import ModelEntry
+from sr_tasks.registry.registry import ModelEntry
 from tests.models.importing.brought import Floats, added, convolutional, picture, run, saved
 
 CODE = 1 / 255

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import SrError
-from sr_tasks.quality.records import Decision
+from sr_tasks.records.assessment import Decision
 from sr_tasks.steps import validate
 from sr_tasks.telemetry import logs
 from tests.quality.calibrate.cases import Case, all_cases, write_source

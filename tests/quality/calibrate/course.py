@@ -8,12 +8,12 @@ from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media.probe import probe
-from sr_tasks.models.cards import GateLimits
-from sr_tasks.models.registry import Registry
 from sr_tasks.quality.consistency import assess
 from sr_tasks.quality.gate import judge
-from sr_tasks.quality.records import Assessment, IntegrityReport, Verdict
+from sr_tasks.records.assessment import Assessment, IntegrityReport, Verdict
+from sr_tasks.records.cards import GateLimits
 from sr_tasks.records.media import MediaInfo
+from sr_tasks.registry.registry import Registry
 from sr_tasks.steps import assemble, plan, prepare_model, upscale, validate
 from sr_tasks.steps.records import OutputRecord, SourceRecord
 from tests.quality.calibrate.cases import Case, write_source

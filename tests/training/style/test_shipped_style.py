@@ -8,7 +8,7 @@ import pytest
 import skimage.data
 
 from sr_tasks.config import Settings
-from sr_tasks.models.registry import Registry
+from sr_tasks.registry.registry import Registry
 from sr_tasks.training.style.recipe import load_style_recipe
 from sr_tasks.training.style.wash import ink_wash, luma
 

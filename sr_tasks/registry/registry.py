@@ -6,12 +6,12 @@ from pathlib import Path
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import ModelRejected, ModelUnknown, UsageError
-from sr_tasks.models.cards import ModelCard, load_card
-from sr_tasks.models.channels import Channels, load_channels, locked, started, store_channels
-from sr_tasks.models.entry import ModelEntry
-from sr_tasks.models.licences import require_licence
-from sr_tasks.models.registration import CARD, require_fit, require_same, stored, write_version
-from sr_tasks.models.weights import WeightsCache, path_of
+from sr_tasks.records.cards import ModelCard, load_card
+from sr_tasks.registry.channels import Channels, load_channels, locked, started, store_channels
+from sr_tasks.registry.entry import ModelEntry
+from sr_tasks.registry.licences import require_licence
+from sr_tasks.registry.registration import CARD, require_fit, require_same, stored, write_version
+from sr_tasks.registry.weights import WeightsCache, path_of
 
 __all__ = ["CARD", "ModelEntry", "Registry"]
 

@@ -2,9 +2,9 @@
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import LicenceNotAllowed, UsageError
-from sr_tasks.models.cards import ModelCard
-from sr_tasks.models.entry import ModelEntry
-from sr_tasks.models.spdx import satisfies
+from sr_tasks.records.cards import ModelCard
+from sr_tasks.records.spdx import satisfies
+from sr_tasks.registry.entry import ModelEntry
 
 
 def licences_of(card: ModelCard) -> tuple[str, ...]:

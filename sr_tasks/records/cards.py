@@ -7,7 +7,7 @@ import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sr_tasks.errors import ModelRejected
-from sr_tasks.models.spdx import canonical
+from sr_tasks.records.spdx import canonical
 
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 Kind = Literal["network", "resampler", "style"]

@@ -18,7 +18,7 @@ from loguru import logger
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import ModelRejected
-from sr_tasks.models.cards import Weights
+from sr_tasks.records.cards import Weights
 from sr_tasks.storage import transfer, uris
 from sr_tasks.storage.atomic import is_stale, sync
 from sr_tasks.storage.failures import writing

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sr_tasks.errors import ModelRejected, ScaleUnsupported
-from sr_tasks.models import weights as files
-from sr_tasks.models.cards import ModelCard, Weights
-from sr_tasks.models.weights import WeightsCache
+from sr_tasks.records.cards import ModelCard, Weights
+from sr_tasks.registry import weights as files
+from sr_tasks.registry.weights import WeightsCache
 
 
 @dataclass(frozen=True, kw_only=True)

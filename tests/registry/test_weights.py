@@ -14,8 +14,8 @@ from moto.server import ThreadedMotoServer
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import InputNotFound, ModelRejected, UriNotAllowed
-from sr_tasks.models import weights as files
-from sr_tasks.models.registry import Registry
+from sr_tasks.registry import weights as files
+from sr_tasks.registry.registry import Registry
 from tests.models.sample_models import write_model
 
 DATA = b"weights of some size" * 1000
@@ -137,7 +137,7 @@ def test_processes_that_want_the_same_weights_fetch_them_once(
     keep_elsewhere(settings, f"file://{far}")
     prepare = (
         "from pathlib import Path; from sr_tasks.config import Settings\n"
-        "from sr_tasks.models.registry import Registry\n"
+        "from sr_tasks.registry.registry import Registry\n"
         "from sr_tasks.storage import transfer; fetch = transfer.fetch; fetched = []\n"
         "transfer.fetch = lambda *a: fetched.append(1) or fetch(*a)\n"
         "entry = Registry.of(Settings(workdir=Path(args[0]), models_dir=Path(args[1]))).get('alpha')"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sr_tasks.errors import ModelRejected, ModelUnknown
-from sr_tasks.models.registry import Registry
+from sr_tasks.registry.registry import Registry
 from tests.models.sample_models import random_network, write_model
 
 
@@ -99,7 +99,7 @@ def test_a_card_that_does_not_fit_its_place_is_rejected(tmp_path: Path, changes:
 
 def test_the_registry_loads_no_runtime() -> None:
     script = (
-        "import sys; import sr_tasks.models.registry, sr_tasks.models.cards, sr_tasks.models.prepared; "
+        "import sys; import sr_tasks.registry.registry, sr_tasks.records.cards, sr_tasks.records.prepared; "
         "print(sorted({'onnx', 'onnxruntime', 'openvino', 'torch', 'av', 'cv2', 'numpy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sr_tasks.models.cards import ModelCard, Precision
-from sr_tasks.planes.layout import PlaneLayout, Shapes
+from sr_tasks.records.cards import ModelCard, Precision
 from sr_tasks.records.colour import matrix_of, range_of
+from sr_tasks.records.layout import PlaneLayout, Shapes
 from sr_tasks.records.media import Chroma, VideoInfo
 
 BackendName = Literal["openvino", "onnxruntime", "cuda", "tensorrt"]

@@ -6,9 +6,9 @@ import pytest
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import LicenceNotAllowed, ModelRejected, UsageError
-from sr_tasks.models.licences import is_allowed, require_licence
-from sr_tasks.models.registry import Registry
-from sr_tasks.models.spdx import satisfies
+from sr_tasks.records.spdx import satisfies
+from sr_tasks.registry.licences import is_allowed, require_licence
+from sr_tasks.registry.registry import Registry
 from tests.models.sample_models import write_model
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import InputNotFound, ModelInvalid, UsageError, VersionExists
-from sr_tasks.models.cards import ModelCard, Weights, load_card
+from sr_tasks.records.cards import ModelCard, Weights, load_card
 from sr_tasks.storage import transfer, uris
 from sr_tasks.storage.atomic import is_stale, sync, write_text
 from sr_tasks.storage.failures import reading, writing

@@ -12,10 +12,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from sr_tasks.config import Settings
 from sr_tasks.errors import ModelRejected, ModelUnknown, RoutesInvalid, ScaleUnsupported
 from sr_tasks.jobs.spec import Content
-from sr_tasks.models.entry import ModelEntry
-from sr_tasks.models.licences import is_allowed
-from sr_tasks.models.registry import Registry
 from sr_tasks.records.degradation import Degradation, DegradationKind
+from sr_tasks.registry.entry import ModelEntry
+from sr_tasks.registry.licences import is_allowed
+from sr_tasks.registry.registry import Registry
 
 FILE: Final = "routing.yaml"
 SCALES: Final = (1, 2, 4)

@@ -9,9 +9,9 @@ import yaml
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import RoutesInvalid, ScaleUnsupported
-from sr_tasks.models.registry import Registry
-from sr_tasks.models.routing import FILE, Facts, Routing, load_routing, routes_table
 from sr_tasks.records.degradation import Degradation
+from sr_tasks.registry.registry import Registry
+from sr_tasks.registry.routing import FILE, Facts, Routing, load_routing, routes_table
 
 GATE = {"global_psnr_min": 26.0, "frame_psnr_min": 24.0, "block_psnr_min": 20.0, "ssim_min": 0.5}
 

@@ -10,8 +10,8 @@ import yaml
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import LicenceNotAllowed, ModelRejected, ModelUnknown, TargetUnwritable, UsageError
-from sr_tasks.models.channels import is_drawn
-from sr_tasks.models.registry import Registry
+from sr_tasks.registry.channels import is_drawn
+from sr_tasks.registry.registry import Registry
 from tests.models.sample_models import write_model
 
 
@@ -224,7 +224,7 @@ def test_channels_written_by_hand_that_make_no_sense_are_rejected(
 def test_many_processes_deciding_at_once_lose_no_decision(tmp_path: Path, child: Callable[..., Any]) -> None:
     for version in range(1, 6):
         write_model(tmp_path, "cubic", str(version))
-    prepare = "from pathlib import Path; from sr_tasks.models.registry import Registry; r = Registry(Path(args[0]))"
+    prepare = "from pathlib import Path; from sr_tasks.registry.registry import Registry; r = Registry(Path(args[0]))"
     children = [child(prepare, "r.retire('cubic@' + args[1], by='child')", tmp_path, n) for n in range(1, 5)]
     for one in children:
         one.wait_ready()

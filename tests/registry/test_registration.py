@@ -11,9 +11,9 @@ import pytest
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import InputNotFound, ModelInvalid, UsageError, VersionExists
-from sr_tasks.models import registration
-from sr_tasks.models.cards import ModelCard, Weights, load_card
-from sr_tasks.models.registry import Registry
+from sr_tasks.records.cards import ModelCard, Weights, load_card
+from sr_tasks.registry import registration
+from sr_tasks.registry.registry import Registry
 from tests.models.sample_models import write_model
 
 NETWORK = b"a network, for all the registry knows"
@@ -166,7 +166,7 @@ def test_killed_while_it_is_added_a_version_is_not_there_and_can_be_added_again(
     card_path.write_text(card_of(tmp_path, "2").model_dump_json())
     prepare = (
         "import os, signal; from pathlib import Path; from sr_tasks.models import registration\n"
-        "from sr_tasks.models.cards import ModelCard; from sr_tasks.models.registry import Registry\n"
+        "from sr_tasks.records.cards import ModelCard; from sr_tasks.registry.registry import Registry\n"
         "card = ModelCard.model_validate_json(Path(args[1]).read_text())\n"
         "registration.os.rename = lambda *_: os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -188,7 +188,7 @@ def test_of_two_who_add_different_content_at_once_one_wins_and_one_is_told(
 ) -> None:
     prepare = (
         "from pathlib import Path; from sr_tasks.errors import VersionExists\n"
-        "from sr_tasks.models.cards import ModelCard; from sr_tasks.models.registry import Registry\n"
+        "from sr_tasks.records.cards import ModelCard; from sr_tasks.registry.registry import Registry\n"
         "card = ModelCard.model_validate_json(Path(args[1]).read_text())"
     )
     body = (
