@@ -2,22 +2,23 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
+from numpy.typing import NDArray
 
 from sr_tasks.errors import InputUnsupported
 from sr_tasks.media.decoded import DecodedFrame
 from sr_tasks.planes.alpha import on_black, without_fringes
 from sr_tasks.planes.arrays import Plane, Planes, dtype_of
 from sr_tasks.planes.chroma import resampled
-from sr_tasks.planes.depth import of_depth
+from sr_tasks.planes.depth import of_depth, to_limited_range
 from sr_tasks.planes.formats import PixelFormat, pixel_format
 from sr_tasks.planes.frames import Samples, frame_of, planes_of, samples_of
 from sr_tasks.planes.rgb import to_ycbcr
-from sr_tasks.records.colour import FULL
+from sr_tasks.records.colour import FULL, LIMITED
 from sr_tasks.records.layout import PlaneLayout
 from sr_tasks.records.media import PicturePlan
 
@@ -44,13 +45,16 @@ def conform(frame: VideoFrame, plan: PicturePlan) -> VideoFrame:
     layout = PlaneLayout.of(plan.pix_fmt)
     if layout is None:
         return frame
-    if not any(plan.crop) and PlaneLayout.of(frame.format.name) == layout and not layout.has_alpha:
+    is_limited = _becomes_limited(frame, plan)
+    is_right = PlaneLayout.of(frame.format.name) == layout and not layout.has_alpha and not is_limited
+    if is_right and not any(plan.crop):
         result = frame
     else:
         result = frame_of(_working_planes(frame, plan, layout), layout)
-        result.color_range, result.colorspace = frame.color_range, frame.colorspace
+        result.color_range = LIMITED if is_limited else frame.color_range
+        result.colorspace = frame.colorspace
     if plan.size is not None and (result.width, result.height) != plan.size:
-        result = _fitted(result, plan.size, layout, is_full_range=_is_full_range(frame))
+        result = _fitted(result, plan.size, layout, is_full_range=_is_full_range(frame) and not is_limited)
     return result
 
 
@@ -61,8 +65,9 @@ def _working_planes(frame: VideoFrame, plan: PicturePlan, layout: PlaneLayout) -
         frame = frame.reformat(format="gbrp16le", interpolation=_SCALING)
         kind = pixel_format("gbrp16le")
     samples = _cropped(samples_of(frame, kind), plan.crop)
-    is_full = _is_full_range(frame) or kind.is_rgb
-    planes = _color_planes(samples, kind, layout, is_full_range=is_full)
+    is_limited = _becomes_limited(frame, plan)
+    is_full = _is_full_range(frame) and not is_limited
+    planes = _color_planes(samples, kind, layout, is_full_range=is_full, is_limited=is_limited)
     if "A" not in samples:
         if layout.has_alpha:
             planes += (np.full(planes[0].shape, 2**layout.bit_depth - 1, dtype_of(layout)),)
@@ -73,15 +78,25 @@ def _working_planes(frame: VideoFrame, plan: PicturePlan, layout: PlaneLayout) -
     return on_black(planes, alpha, layout, is_full_range=is_full)
 
 
-def _color_planes(samples: Samples, kind: PixelFormat, layout: PlaneLayout, *, is_full_range: bool) -> Planes:
+def _color_planes(
+    samples: Samples, kind: PixelFormat, layout: PlaneLayout, *, is_full_range: bool, is_limited: bool
+) -> Planes:
+    """Luma and chroma in the working format. `is_limited`: what was of full range becomes limited."""
     bits, new_bits = kind.bit_depth, layout.bit_depth
+
+    def coded(plane: NDArray[Any], *, is_chroma: bool) -> Plane:
+        if is_limited and not kind.is_rgb:
+            return to_limited_range(plane, bits, new_bits, is_chroma=is_chroma)
+        return of_depth(plane, bits, new_bits, is_full_range=is_full_range, is_chroma=is_chroma)
+
     if kind.is_rgb:
-        luma, *chroma = to_ycbcr(samples["R"], samples["G"], samples["B"], bits, new_bits)
+        new_range = FULL if is_full_range else LIMITED
+        luma, *chroma = to_ycbcr(samples["R"], samples["G"], samples["B"], bits, new_bits, new_range)
         bits = new_bits
     else:
         luma = samples["Y"]  # type: ignore[assignment]
         chroma = [samples[name] for name in "UV" if name in samples]  # type: ignore[misc]
-    planes: list[Plane] = [of_depth(luma, bits, new_bits, is_full_range=is_full_range)]
+    planes: list[Plane] = [coded(luma, is_chroma=False)]
     if layout.chroma == "gray":
         return tuple(planes)
     if not chroma:
@@ -90,7 +105,7 @@ def _color_planes(samples: Samples, kind: PixelFormat, layout: PlaneLayout, *, i
     for plane in chroma:
         if kind.sampling != layout.chroma:
             plane = resampled(plane.astype(np.float32), kind.sampling, layout.chroma, luma.shape)
-        planes.append(of_depth(plane, bits, new_bits, is_full_range=is_full_range, is_chroma=True))
+        planes.append(coded(plane, is_chroma=True))
     return tuple(planes)
 
 
@@ -135,4 +150,8 @@ def _fitted(frame: VideoFrame, size: tuple[int, int], layout: PlaneLayout, *, is
 
 
 def _is_full_range(frame: VideoFrame) -> bool:
-    return frame.color_range == FULL or "yuvj" in frame.format.name
+    return frame.color_range == FULL or pixel_format(frame.format.name).is_full_range
+
+
+def _becomes_limited(frame: VideoFrame, plan: PicturePlan) -> bool:
+    return plan.color_range == LIMITED and _is_full_range(frame)

@@ -29,5 +29,21 @@ def of_depth(
         value = (value - 2 ** (bits - 1)) * np.float32(factor) + 2 ** (new_bits - 1)
     else:
         value = value * np.float32(factor)
-    rounded: Plane = np.clip(np.floor(value + 0.5), 0, 2**new_bits - 1).astype(dtype)
+    return _rounded(value, new_bits)
+
+
+def to_limited_range(codes: NDArray[Any], bits: int, new_bits: int, *, is_chroma: bool = False) -> Plane:
+    """Codes of full range with `bits` as codes of limited range with `new_bits`, rounded half up."""
+    step = 2 ** (new_bits - 8)
+    value = codes.astype(np.float32)
+    if is_chroma:
+        value = (value - 2 ** (bits - 1)) * np.float32(224 * step / (2**bits - 1)) + 128 * step
+    else:
+        value = value * np.float32(219 * step / (2**bits - 1)) + 16 * step
+    return _rounded(value, new_bits)
+
+
+def _rounded(value: NDArray[np.float32], bits: int) -> Plane:
+    dtype: np.dtype[Any] = np.dtype(np.uint8) if bits == 8 else np.dtype(np.uint16)
+    rounded: Plane = np.clip(np.floor(value + 0.5), 0, 2**bits - 1).astype(dtype)
     return rounded

@@ -1,4 +1,4 @@
-"""R'G'B' to Y'CbCr 4:4:4 of full range, by the matrix of BT.709: exact up to the rounding of the target's codes."""
+"""R'G'B' to Y'CbCr 4:4:4 by the matrix of BT.709: exact up to the rounding of the target's codes."""
 
 from typing import Final
 
@@ -13,19 +13,21 @@ COLORSPACE: Final = BT709
 COLOR_RANGE: Final = FULL
 
 
-def to_ycbcr(red: Plane, green: Plane, blue: Plane, bits: int, new_bits: int) -> tuple[NDArray[np.float32], ...]:
-    """Y', Cb and Cr in codes of `new_bits`, not yet rounded, of colours in codes of `bits`.
+def to_ycbcr(
+    red: Plane, green: Plane, blue: Plane, bits: int, new_bits: int, color_range: int = COLOR_RANGE
+) -> tuple[NDArray[np.float32], ...]:
+    """Y', Cb and Cr in codes of `new_bits` and of that AVColorRange, not yet rounded, of colours in codes of `bits`.
 
     With two more bits than the colours have, the rounded codes give every colour back.
     """
-    coding = Coding.of(COLORSPACE, COLOR_RANGE, new_bits)
+    coding = Coding.of(COLORSPACE, color_range, new_bits)
     scale = np.float32(1.0 / (2**bits - 1))
     r, g, b = (plane.astype(np.float32) * scale for plane in (red, green, blue))
     luma = np.float32(coding.red) * r + np.float32(coding.green) * g + np.float32(coding.blue) * b
     to_blue, to_red = coding.to_chroma
     middle = np.float32(coding.chroma_mid)
     return (
-        luma * np.float32(coding.luma_span),
+        luma * np.float32(coding.luma_span) + np.float32(coding.luma_low),
         (b - luma) * np.float32(to_blue) + middle,
         (r - luma) * np.float32(to_red) + middle,
     )

@@ -2,7 +2,8 @@
 
 Told in order of weight: alpha is kept, then chroma, then depth. The table of chroma says what comes next where a codec
 lacks the best. Depth is the smallest that holds every code, else the largest there is, rounded. RGB becomes Y'CbCr of
-full range by the matrix of BT.709, with two more bits than it had, from which every code of R, G and B comes back.
+full range by the matrix of BT.709, with two more bits than it had, from which every code of R, G and B comes back; of
+limited range where every reader takes the codec for that.
 """
 
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from sr_tasks.errors import InputUnsupported
 from sr_tasks.planes.chroma import FACTORS
 from sr_tasks.planes.formats import PixelFormat, Sampling, pixel_format
 from sr_tasks.records.codecs import CODECS
+from sr_tasks.records.colour import FULL, LIMITED, range_of
 from sr_tasks.records.layout import PlaneLayout
 from sr_tasks.records.media import Chroma, MediaInfo
 
@@ -40,10 +42,13 @@ EVERY: Final = frozenset(
 """All working formats, for files that nothing is encoded from."""
 
 
-def pixel_facts(name: str, codec: str | None = None) -> dict[str, Any]:
-    """The fields of a VideoInfo that say how the frames of an FFmpeg pixel format are seen by the network, in a job
-    that encodes with `codec`. Raises what `working_format` raises."""
-    working = working_format(name, codec)
+def pixel_facts(name: str) -> dict[str, Any]:
+    """The fields of a VideoInfo that say how the frames of an FFmpeg pixel format are seen by the network, where
+    nothing is encoded. Raises what `working_format` raises."""
+    return _facts(name, working_format(name))
+
+
+def _facts(name: str, working: "WorkingFormat") -> dict[str, Any]:
     layout = working.layout
     return {
         "source_pix_fmt": name,
@@ -60,18 +65,18 @@ def for_codec(media: MediaInfo, codec: str, *, strict: bool = False) -> MediaInf
 
     Raises InputUnsupported if there is none, and, where the job is `strict`, if alpha or depth would be lost.
     """
-    name = media.video.source_pix_fmt
-    working = working_format(name, codec)
+    name, color_range = media.video.source_pix_fmt, range_of(media.video)
+    working = working_format(name, codec, color_range)
     if strict and working.loses:
-        fitting = [row for row in CODECS if not working_format(name, row).loses]
+        fitting = [row for row in CODECS if not working_format(name, row, color_range).loses]
         raise InputUnsupported(
             f"The source is {name}; with {codec} {' and '.join(working.loses)}, and the job is strict.",
             hint=f"Choose codec {' or '.join(fitting)}, or leave strict off." if fitting else "Leave strict off.",
         )
-    video = media.video.model_copy(update=pixel_facts(name, codec))
-    return media.model_copy(
-        update={"video": video, "picture": media.picture.model_copy(update={"pix_fmt": video.pix_fmt})}
-    )
+    brought = {"color_range": working.color_range} if working.color_range else {}
+    video = media.video.model_copy(update=_facts(name, working) | brought)
+    picture = media.picture.model_copy(update={"pix_fmt": video.pix_fmt} | brought)
+    return media.model_copy(update={"video": video, "picture": picture})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +88,8 @@ class WorkingFormat:
     """In half sentences, what changes and loses nothing."""
     loses: tuple[str, ...] = ()
     """In half sentences, what is lost."""
+    color_range: int = 0
+    """AVColorRange that pictures of full range are brought to. 0: they keep theirs."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -90,8 +97,9 @@ class WorkingFormat:
         return self.changes + self.loses
 
 
-def working_format(name: str, codec: str | None = None) -> WorkingFormat:
-    """The working format of an FFmpeg pixel format, for a job that encodes with `codec`.
+def working_format(name: str, codec: str | None = None, color_range: int = 0) -> WorkingFormat:
+    """The working format of an FFmpeg pixel format, for a job that encodes with `codec`. `color_range` is the
+    AVColorRange of the pictures, as far as the format does not say it.
 
     Raises InputUnsupported for formats that cannot be brought to one, or that the codec holds nothing like.
     """
@@ -103,8 +111,13 @@ def working_format(name: str, codec: str | None = None) -> WorkingFormat:
             f"{codec} holds no pixel format near the source's {name}.", hint="Choose another codec, e.g. ffv1."
         )
     layout = min(fitting, key=lambda one: _cost(source, one))
+    is_full = source.is_full_range or color_range == FULL
+    new_range = LIMITED if is_full and codec is not None and CODECS[codec].is_limited_range else 0
     return WorkingFormat(
-        layout=layout, changes=tuple(_changes(name, source, layout)), loses=tuple(_losses(source, layout, codec))
+        layout=layout,
+        changes=tuple(_changes(name, source, layout, new_range)),
+        loses=tuple(_losses(source, layout, codec, new_range)),
+        color_range=new_range,
     )
 
 
@@ -128,18 +141,21 @@ def _cost(source: PixelFormat, layout: PlaneLayout) -> tuple[int, int, int, int]
     return int(source.has_alpha != layout.has_alpha), chroma, short, layout.bit_depth
 
 
-def _changes(name: str, source: PixelFormat, layout: PlaneLayout) -> Iterable[str]:
+def _changes(name: str, source: PixelFormat, layout: PlaneLayout, new_range: int) -> Iterable[str]:
     if source.is_rgb:
-        yield f"RGB ({name}) becomes {layout.pix_fmt} of full range by the matrix of BT.709"
+        named = "limited" if new_range == LIMITED else "full"
+        yield f"RGB ({name}) becomes {layout.pix_fmt} of {named} range by the matrix of BT.709"
     elif source.sampling == "gray" and layout.chroma != "gray":
         yield f"gray is held as {layout.pix_fmt} without colour"
     elif source.sampling != layout.chroma and not _is_coarser(source, layout):
         yield f"chroma is resampled from {_spoken(source.sampling)} to {_spoken(layout.chroma)}"
     if not source.is_rgb and source.bit_depth < layout.bit_depth:
         yield f"{source.bit_depth} bits are held in {layout.bit_depth}"
+    if not source.is_rgb and new_range == LIMITED:
+        yield "full range becomes limited range"
 
 
-def _losses(source: PixelFormat, layout: PlaneLayout, codec: str | None) -> Iterable[str]:
+def _losses(source: PixelFormat, layout: PlaneLayout, codec: str | None, new_range: int) -> Iterable[str]:
     holder = codec or "the working format"
     if source.bit_depth > layout.bit_depth:
         yield f"{source.bit_depth} bits are rounded to {layout.bit_depth}, as {holder} holds no more"
@@ -147,6 +163,8 @@ def _losses(source: PixelFormat, layout: PlaneLayout, codec: str | None) -> Iter
         yield f"chroma is resampled to {_spoken(layout.chroma)}, as {holder} holds no finer one"
     if source.is_rgb and layout.bit_depth < _wanted_bits(source) <= 10:
         yield f"RGB is rounded, as {holder} holds {layout.bit_depth} bits and {_wanted_bits(source)} are needed"
+    if not source.is_rgb and new_range == LIMITED and source.bit_depth == layout.bit_depth:
+        yield f"{source.bit_depth} bits of full range are rounded, as {holder} holds limited range alone"
     if source.has_alpha and not layout.has_alpha:
         yield f"alpha is flattened onto black, as {holder} holds none"
 

@@ -25,6 +25,8 @@ class VideoCodec:
     """Default quality, visually close to transparent for an enlarged picture. None: the codec has no such setting."""
     max_crf: int = 0
     is_lossless: bool = False
+    is_limited_range: bool = False
+    """Whether every decoder takes the pictures for limited range, whatever is said of them."""
     bits_per_px: float
     """Generous size at the default quality, for the disk check alone."""
     encode_s: float
@@ -101,6 +103,7 @@ _ROWS = (
         encoder="prores_ks",
         pix_fmts=_planar(("422", "444"), (10,)) | _planar(("444",), (10,), alpha=True),
         crf=None,
+        is_limited_range=True,
         bits_per_px=8.0,
         encode_s=0.4,
         slow_encode_s=0.4,

@@ -70,7 +70,10 @@ class PicturePlan(BaseModel):
     """Width and height, after the crop, that frames of other sizes are fitted into, their shape kept, between black
     bars. None: frames keep their size. Only with a `pix_fmt`."""
     is_rgb: bool = False
-    """Whether the source's pictures are RGB, so that `pix_fmt` holds them by the matrix of BT.709, of full range."""
+    """Whether the source's pictures are RGB, so that `pix_fmt` holds them by the matrix of BT.709, of full range unless
+    `color_range` says otherwise."""
+    color_range: int = 0
+    """AVColorRange that pictures of full range are brought to. 0: they keep theirs. Only with a `pix_fmt`."""
 
 
 UNTOUCHED: Final = PicturePlan()

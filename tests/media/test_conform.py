@@ -128,6 +128,28 @@ def test_depths_change_exactly_or_to_the_nearest_code() -> None:
     assert middle.tolist() == [512]
 
 
+@pytest.mark.parametrize("name", ["yuvj420p", "yuvj444p", "yuvj422p"])
+def test_full_range_becomes_limited_range_as_ffmpeg_makes_it(name: str) -> None:
+    frame = noise(name)
+    frame.color_range = 2
+    target = f"{name.replace('j', '')}10le"
+    found = conform(frame, PicturePlan(pix_fmt=target, color_range=1))
+    wanted = frame.reformat(format=target, src_color_range=2, dst_color_range=1, interpolation=EXACT)
+    assert found.color_range == 1
+    for plane, other in zip(planes_of(found), planes_of(wanted), strict=True):
+        assert np.abs(plane.astype(int) - other).max() <= 3, "to FFmpeg's scaler white is 1020 of 1023"
+    levels = {code: int(planes_of(found)[0][planes_of(frame)[0] == code][0]) for code in (0, 255)}
+    assert levels == {0: 64, 255: 940}
+
+
+def test_only_a_codec_of_limited_range_changes_the_range() -> None:
+    assert working_format("yuvj420p", "h264").color_range == 0
+    assert working_format("yuv420p", "prores").color_range == 0
+    assert working_format("yuvj420p", "prores").color_range == working_format("yuv420p", "prores", 2).color_range == 1
+    assert not working_format("yuvj420p", "prores").loses
+    assert "10 bits of full range are rounded" in working_format("yuv422p10le", "prores", 2).loses[0]
+
+
 def test_every_colour_comes_back_from_two_more_bits() -> None:
     """By the equations of BT.709, written out."""
     rng = np.random.default_rng(2)

@@ -1,12 +1,14 @@
 """One way to run a job as the command line does, with its scratch in the test's own folder."""
 
 import dataclasses
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sr_tasks import __main__ as cli
 from sr_tasks.__main__ import job_id_of
 from sr_tasks.config import Settings
 from sr_tasks.errors import ChunkFailed, IntegrityBroken, SrError, UsageError
@@ -58,3 +60,19 @@ def enhance(settings: Settings, tmp_path: Path) -> Enhance:
         return pipeline.run(request, job_id_of(request), settings, Observers())
 
     return run
+
+
+@pytest.fixture
+def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
+    """`run(source, "--codec", "ffv1")` runs a job by the command line: the output, and the JSON that is printed."""
+
+    def enhanced(
+        path: Path, *options: str, model: str = "bicubic", suffix: str = ".mkv"
+    ) -> tuple[Path, dict[str, Any]]:
+        output = tmp_path / f"out{suffix}"
+        arguments = ["enhance", str(path), str(output), "--model", model, "--workdir", str(tmp_path / "work"), "--json"]
+        cli.main([*arguments, "--overwrite", *options])
+        answer: dict[str, Any] = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+        return output, answer
+
+    return enhanced

@@ -1,6 +1,5 @@
 """Whole jobs on pictures that are not plain 4:2:0: what comes out is what another reader takes for the source."""
 
-import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -8,55 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sr_tasks import __main__ as cli
-
-SIZE = (96, 64)
-
-
-def ffmpeg(*arguments: str | Path) -> bytes:
-    command = ["ffmpeg", "-v", "error", "-y", *map(str, arguments)]
-    return subprocess.run(command, check=True, capture_output=True).stdout
-
-
-def source(path: Path, *encoder: str, picture: str = "mandelbrot") -> Path:
-    """Ten frames made by Debian's FFmpeg."""
-    lavfi = f"{picture}=s={SIZE[0]}x{SIZE[1]}:r=25"
-    ffmpeg("-f", "lavfi", "-i", lavfi, "-frames:v", "10", *encoder, path)
-    return path
-
-
-def probed(path: Path) -> dict[str, Any]:
-    fields = "stream=codec_name,pix_fmt,width,height,color_range,color_space,nb_read_frames"
-    command = ["ffprobe", "-v", "error", "-count_frames", "-select_streams", "v:0", "-show_entries", fields]
-    found = subprocess.run([*command, "-of", "json", str(path)], check=True, capture_output=True).stdout
-    stream: dict[str, Any] = json.loads(found)["streams"][0]
-    return stream
-
-
-def rgb(path: Path, width: int, height: int, scaling: str = "", layout: str = "rgb24") -> np.ndarray:
-    """All frames [n, rows, columns, channels] as Debian's FFmpeg shows them."""
-    filters = f"scale={width}:{height}:flags=bicubic+accurate_rnd+full_chroma_int{scaling}"
-    data = ffmpeg("-i", path, "-vf", filters, "-f", "rawvideo", "-pix_fmt", layout, "-")
-    return np.frombuffer(data, np.uint8).reshape(-1, height, width, len(data) and (4 if layout == "rgba" else 3))
-
-
-@pytest.fixture
-def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Any:
-    def enhanced(path: Path, *options: str, model: str = "bicubic") -> tuple[Path, dict[str, Any]]:
-        output = tmp_path / "out.mkv"
-        arguments = ["enhance", str(path), str(output), "--model", model, "--workdir", str(tmp_path / "work"), "--json"]
-        cli.main([*arguments, "--overwrite", *options])
-        answer: dict[str, Any] = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
-        return output, answer
-
-    return enhanced
-
-
-def row_of_picture(output: Path) -> str:
-    """What the manifest says of it."""
-    manifest = json.loads(output.with_name(f"{output.name}.manifest.json").read_text())
-    return json.dumps(manifest)
-
+from tests.steps.pictures import SIZE, ffmpeg, probed, rgb, source
 
 CASES = {
     "uyvy": (["-c:v", "rawvideo", "-pix_fmt", "uyvy422"], "uyvy.avi", "h264", "yuv422p"),
@@ -93,7 +44,7 @@ def test_any_pixel_format_comes_out_larger_and_the_same(name: str, tmp_path: Pat
     assert 10 * np.log10(255**2 / (error**2).mean()) > 23, "noise is what enlarging and shrinking loses"
 
 
-@pytest.mark.parametrize("codec", ["h264", "hevc", "ffv1"])
+@pytest.mark.parametrize("codec", ["h264", "hevc", "ffv1", "prores"])
 def test_flat_colours_of_a_screen_recording_come_back_to_within_a_code(codec: str, tmp_path: Path, run: Any) -> None:
     corners = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [0, 255, 255], [255, 0, 255], [255, 255, 255]]
     colors = np.array([*corners, [0, 0, 0], *np.random.default_rng(5).integers(0, 256, (8, 3))], np.uint8)
@@ -104,65 +55,44 @@ def test_flat_colours_of_a_screen_recording_come_back_to_within_a_code(codec: st
     ffmpeg(*size, "-i", raw, "-c:v", "libx264rgb", "-crf", "0", path)
     output, answer = run(path, "--codec", codec)
     assert answer["status"] == "COMPLETED", answer
-    assert (probed(output)["color_range"], probed(output)["color_space"]) == ("pc", "bt709")
+    is_limited = codec == "prores"
+    assert (probed(output)["color_range"], probed(output)["color_space"]) == ("tv" if is_limited else "pc", "bt709")
     planes = np.frombuffer(ffmpeg("-i", output, "-f", "rawvideo", "-"), "<u2").reshape(-1, 3, 4, 64, 4, 64)
-    luma, cb, cr = planes[:, 0] / 1023, (planes[:, 1] - 512.0) / 1023, (planes[:, 2] - 512.0) / 1023
+    if is_limited:  # ProRes 4444 is decoded to 12 bits
+        luma, cb, cr = (planes[:, 0] - 256.0) / 3504, (planes[:, 1] - 2048.0) / 3584, (planes[:, 2] - 2048.0) / 3584
+    else:
+        luma, cb, cr = planes[:, 0] / 1023, (planes[:, 1] - 512.0) / 1023, (planes[:, 2] - 512.0) / 1023
     red, blue = luma + 1.5748 * cr, luma + 1.8556 * cb
     green = (luma - 0.2126 * red - 0.0722 * blue) / 0.7152
     shown = np.clip(np.stack([red, green, blue], axis=-1) * 255, 0, 255).round()[:, :, 16:48, :, 16:48]
     assert np.abs(shown - colors.reshape(1, 4, 1, 4, 1, 3)).max() <= 1
 
 
-def test_alpha_is_enlarged_without_fringes(tmp_path: Path, run: Any) -> None:
-    """A red disc; px that nobody sees are green."""
-    path = disc(tmp_path)
-    output, answer = run(path, "--codec", "ffv1")
+FULL_RANGE = {
+    "8 bit": (["-c:v", "libx264", "-pix_fmt", "yuvj420p"], "yuv422p10le"),
+    "10 bit": (["-c:v", "ffv1", "-pix_fmt", "yuv422p10le", "-color_range", "pc"], "yuv422p10le"),
+    "4:4:4": (["-c:v", "libx265", "-x265-params", "log-level=error", "-pix_fmt", "yuvj444p"], "yuv444p12le"),
+    "gray": (["-c:v", "ffv1", "-pix_fmt", "gray", "-color_range", "pc"], "yuv422p10le"),
+    "motion jpeg": (["-c:v", "mjpeg", "-q:v", "2", "-pix_fmt", "yuvj422p"], "yuv422p10le"),
+    "RGB": (["-c:v", "png", "-pix_fmt", "rgb24"], "yuv444p12le"),
+}
+
+
+@pytest.mark.parametrize("name", FULL_RANGE)
+def test_full_range_comes_out_of_prores_as_the_limited_range_that_looks_the_same(
+    name: str, tmp_path: Path, run: Any
+) -> None:
+    encoder, pix_fmt = FULL_RANGE[name]
+    path = tmp_path / "full.mkv"
+    bars = "smptebars=s=96x64:r=25,scale=out_range=full:out_color_matrix=bt709"
+    tagged = ["-colorspace", "bt709"] if name != "RGB" else []
+    ffmpeg("-f", "lavfi", "-i", bars, "-frames:v", "4", *encoder, *tagged, path)
+    output, answer = run(path, "--codec", "prores")
     assert answer["status"] == "COMPLETED", answer
-    assert probed(output)["pix_fmt"] == "yuva444p10le"
-    found = rgb(output, 192, 128, layout="rgba")[0]
-    wanted = rgb(path, 192, 128, layout="rgba")[0]
-    assert np.abs(found[..., 3].astype(int) - wanted[..., 3]).max() < 24, "two kernels of bicubic interpolation"
-    seen = found[..., 3] > 8
-    assert found[seen][:, 0].min() >= 254
-    assert found[seen][:, 1].max() <= 1
-
-
-def test_alpha_is_flattened_onto_black_or_refused(tmp_path: Path, run: Any) -> None:
-    path = disc(tmp_path)
-    output, answer = run(path, "--strict")
-    assert (answer["status"], answer["error"]["code"]) == ("FAILED", "INPUT_UNSUPPORTED")
-    assert "ffv1" in answer["error"]["hint"]
-    output, answer = run(path)
-    assert answer["status"] == "COMPLETED", answer
-    assert "flattened onto black" in row_of_picture(output)
-    found = rgb(output, 192, 128)[0].astype(int)
-    assert found[:16].max() <= 2, "what nobody sees is black"
-    assert (found[60:68, 76:84] - [255, 0, 0]).max() <= 2
-
-
-@pytest.mark.parametrize(("encoder", "name"), [("libvpx-vp9", "vp9"), ("libvpx", "vp8")])
-def test_alpha_of_webm_is_found(encoder: str, name: str, tmp_path: Path, run: Any) -> None:
-    settings = ["-pix_fmt", "yuva420p", "-auto-alt-ref", "0", "-b:v", "3M"]
-    path = tmp_path / f"{name}.webm"
-    ffmpeg("-i", disc(tmp_path), "-c:v", encoder, *settings, path)
-    output, answer = run(path, "--codec", "ffv1")
-    assert answer["status"] == "COMPLETED", answer
-    assert probed(output)["pix_fmt"] == "yuva420p"
-    found = rgb(output, 192, 128, layout="rgba")[0]
-    assert found[:16, :, 3].max() <= 8, "the corner is transparent"
-    assert found[60:68, 76:84, 3].min() >= 247, "the middle is not"
-
-
-def disc(folder: Path) -> Path:
-    rows, columns = np.mgrid[0 : SIZE[1], 0 : SIZE[0]]
-    alpha = np.clip((20 - np.hypot(columns - 40, rows - 32)) / 2 * 255 + 128, 0, 255).astype(np.uint8)
-    picture = np.where(alpha[..., None] > 0, (255, 0, 0, 0), (0, 255, 0, 0)).astype(np.uint8)
-    picture[..., 3] = alpha
-    raw, path = folder / "raw.rgba", folder / "disc.mov"
-    raw.write_bytes(picture.tobytes() * 8)
-    size = ["-f", "rawvideo", "-pix_fmt", "rgba", "-s", f"{SIZE[0]}x{SIZE[1]}", "-r", "25"]
-    ffmpeg(*size, "-i", raw, "-c:v", "png", path)
-    return path
+    assert (probed(output)["pix_fmt"], probed(output)["color_range"]) == (pix_fmt, "tv")
+    error = rgb(output, *SIZE).astype(float) - rgb(path, *SIZE)
+    assert np.abs(np.median(error, axis=(0, 1, 2))).max() <= 1
+    assert np.abs(error[:, 8:24, 4:10]).max() <= 3, "in the middle of a bar"
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265"])
