@@ -55,7 +55,7 @@ check: .venv/.dev ## Format, lint, types, import walls, spelling
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy --strict sr_tasks plugins
-	.venv/bin/lint-imports
+	PYTHONPATH=plugins .venv/bin/lint-imports
 	.venv/bin/codespell
 
 bench: .venv/.dev ## Measure speed, memory and quality against the figures to reach (CLIP=own.mp4)

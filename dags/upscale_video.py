@@ -12,11 +12,12 @@ from typing import Any
 from airflow.sdk import TriggerRule, chain, dag, task
 from sr_airflow.admission import admit_task
 from sr_airflow.alerts.callbacks import job_failed, job_succeeded
-from sr_airflow.alerts.deadlines import job_deadline
+from sr_airflow.deadlines import job_deadline
 from sr_airflow.job import RETRIES, running_step
 from sr_airflow.params import job_params
 from sr_airflow.review import review_task
 from sr_airflow.time_limits import LONGEST, limit_try
+from sr_plugin import JobDeadline
 
 from sr_tasks.config import Settings
 
@@ -112,7 +113,7 @@ def clean() -> dict[str, Any]:
     default_args={"owner": "sr", "execution_timeout": LONGEST, "on_execute_callback": limit_try, **RETRIES},
     on_failure_callback=job_failed,
     on_success_callback=job_succeeded,
-    deadline=job_deadline(),
+    deadline=job_deadline(JobDeadline()),
 )
 def upscale_video() -> None:
     validated, planned = validate(), plan()

@@ -8,7 +8,9 @@ from typing import Any
 
 def task_instance_mutation_hook(task_instance: Any, dag_run: Any = None) -> None:
     """Give the tasks of a job the weight of its request; those of other Dags keep theirs."""
-    if dag_run is None or task_instance.dag_id != "upscale_video":
+    from sr_tasks.jobs.status import JOB_DAG
+
+    if dag_run is None or task_instance.dag_id != JOB_DAG:
         return
     from sr_airflow.fairness import weight
 

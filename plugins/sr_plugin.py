@@ -13,10 +13,7 @@ from airflow.sdk.definitions.deadline import BaseDeadlineReference
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from airflow.models.dagrun import DagRun
     from sqlalchemy.orm import Session
-
-_DAG_ID = "upscale_video"
 
 
 class JobListener:
@@ -26,20 +23,22 @@ class JobListener:
     """
 
     @hookimpl
-    def on_dag_run_running(self, dag_run: "DagRun", msg: str) -> None:
+    def on_dag_run_running(self, dag_run: Any, msg: str) -> None:
         _count(dag_run, "PROCESSING")
 
     @hookimpl
-    def on_dag_run_success(self, dag_run: "DagRun", msg: str) -> None:
+    def on_dag_run_success(self, dag_run: Any, msg: str) -> None:
         _count(dag_run, "COMPLETED")
 
     @hookimpl
-    def on_dag_run_failed(self, dag_run: "DagRun", msg: str) -> None:
+    def on_dag_run_failed(self, dag_run: Any, msg: str) -> None:
         _count(dag_run, "FAILED")
 
 
-def _count(dag_run: "DagRun", status: str) -> None:
-    if dag_run.dag_id != _DAG_ID:
+def _count(dag_run: Any, status: str) -> None:
+    from sr_tasks.jobs.status import JOB_DAG
+
+    if dag_run.dag_id != JOB_DAG:
         return
     from sr_tasks.config import Settings
     from sr_tasks.telemetry.statsd import Instruments
@@ -58,14 +57,12 @@ class JobDeadline(BaseDeadlineReference):
     required_kwargs = frozenset({"dag_id", "run_id"})
 
     def _evaluate_with(self, *, session: "Session", dag_id: str, run_id: str) -> "datetime | None":
-        from airflow.models.dagrun import DagRun
-        from sqlalchemy import select
-        from sr_airflow.alerts.deadlines import due_at
+        from sr_airflow.deadlines import due_at
+        from sr_airflow.internals import request_of_run
 
         from sr_tasks.config import Settings
 
-        wanted = select(DagRun.conf, DagRun.run_after).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
-        request, accepted_at = session.execute(wanted).one()
+        request, accepted_at = request_of_run(session, dag_id, run_id)
         return due_at(request, accepted_at, Settings.from_env())
 
 

@@ -14,6 +14,7 @@ from sr_airflow.job import running_step
 from sr_tasks.config import Settings
 from sr_tasks.errors import SrError
 from sr_tasks.jobs.admission import LOOK_EVERY_S, Admissions, Applicant, Limits
+from sr_tasks.jobs.status import Task
 
 log = logging.getLogger(__name__)
 
@@ -66,4 +67,4 @@ def _ask(asking: Applicant, settings: Settings) -> bool:
 def admit_task(settings: Settings) -> Admit:
     """The task `admit`. Raises UsageError for limits that cannot be meant."""
     Limits.of(settings)
-    return Admit(task_id="admit", execution_timeout=None)
+    return Admit(task_id=Task.ADMIT.value, execution_timeout=None)

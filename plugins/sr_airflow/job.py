@@ -15,25 +15,25 @@ from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowTaskTimeout
 
 from sr_airflow import time_limits
-from sr_airflow.alerts.deadlines import is_over
 from sr_airflow.alerts.found import run_folder
 from sr_airflow.alerts.marks import leave, marked
+from sr_airflow.deadlines import is_over
 from sr_airflow.fairness import applicant
 from sr_airflow.limits import limited
-from sr_airflow.observed import JOB_DAG, gave_up, observed, retry_caused
+from sr_airflow.observed import gave_up, observed, retry_caused
 from sr_tasks.config import Settings
 from sr_tasks.errors import JobCancelled, SrError, StepTimedOut, UsageError
 from sr_tasks.jobs.admission import Admissions
 from sr_tasks.jobs.failure import fingerprint
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec, job_spec
+from sr_tasks.jobs.status import JOB_DAG, Task
 from sr_tasks.telemetry import logs
 from sr_tasks.telemetry.redaction import redacted
 from sr_tasks.telemetry.statsd import Instruments
 
 log = logging.getLogger(__name__)
 
-ADMITTING, REVIEWING, LAST_TASK, CLEANING = "admit", "review", "report", "clean"
 RETRIES: dict[str, Any] = {
     "retries": 3,
     "retry_delay": timedelta(seconds=5),
@@ -64,9 +64,9 @@ class RunningStep:
 
     def job_failed(self) -> bool:
         """Whether the job will not complete: its last task has not succeeded."""
-        ti = self.task_instance
-        states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id], task_ids=[LAST_TASK])
-        return bool(states.get(ti.run_id, {}).get(LAST_TASK) != "success")
+        ti, last_task = self.task_instance, Task.REPORT.value
+        states = ti.get_task_states(dag_id=ti.dag_id, run_ids=[ti.run_id], task_ids=[last_task])
+        return bool(states.get(ti.run_id, {}).get(last_task) != "success")
 
     def fail_with_job(self) -> None:
         """Raises AirflowFailException if the job failed. For the last task, by which Airflow judges the run.
@@ -150,7 +150,7 @@ def _watched(step: RunningStep, dag_run: Any, chunk: int | None) -> Iterator[Non
     if ti.dag_id != JOB_DAG:
         yield
         return
-    if step.settings.deadline_cancels and ti.task_id != CLEANING and is_over(dag_run, step.params, step.settings):
+    if step.settings.deadline_cancels and ti.task_id != Task.CLEAN and is_over(dag_run, step.params, step.settings):
         raise JobCancelled(
             f"The deadline of the job had passed before {ti.task_id} began.",
             hint="Give it more time with deadline_minutes, or a higher priority; SR_DEADLINE_CANCELS=0 lets it go on.",
@@ -163,12 +163,12 @@ def _watched(step: RunningStep, dag_run: Any, chunk: int | None) -> Iterator[Non
 def _counted(step: RunningStep, dag_run: Any) -> Iterator[None]:
     """Count the job among those at work, though it may never have asked, but not while it waits for a person."""
     task_id = step.task_instance.task_id
-    if task_id in (ADMITTING, CLEANING):
+    if task_id in (Task.ADMIT, Task.CLEAN):
         yield
         return
     _keep_count(lambda admissions: admissions.count(applicant(dag_run, step.params)), step.settings)
     yield
-    if task_id == REVIEWING:
+    if task_id == Task.REVIEW:
         _keep_count(lambda admissions: admissions.release(step.job_id), step.settings)
 
 

@@ -8,13 +8,10 @@ from typing import Any
 from sr_airflow.arrivals.inbox import live
 from sr_tasks.config import Settings
 from sr_tasks.jobs.admission import Admissions
-from sr_tasks.jobs.status import Status
+from sr_tasks.jobs.status import JOB_DAG, Status, Task
 from sr_tasks.telemetry.devices import tell_disk
 from sr_tasks.telemetry.statsd import Instruments
 from sr_tasks.telemetry.traces import Traces
-
-JOB_DAG = "upscale_video"
-_ADMITTING, _FIRST_TASK, _DELIVERED, _LAST_TASK = "admit", "validate", "report", "clean"
 
 
 @contextmanager
@@ -25,7 +22,7 @@ def observed(task_instance: Any, dag_run: Any, settings: Settings, *, chunk: int
         yield
         return
     job = _Job(ti.run_id, dag_run, settings)
-    if ti.task_id == _FIRST_TASK and ti.try_number == 1:
+    if ti.task_id == Task.VALIDATE and ti.try_number == 1:
         job.started()
     status = Status.FAILED
     try:
@@ -33,9 +30,9 @@ def observed(task_instance: Any, dag_run: Any, settings: Settings, *, chunk: int
             yield
         status = Status.COMPLETED
     finally:
-        if ti.task_id == _DELIVERED and status is Status.COMPLETED:
+        if ti.task_id == Task.REPORT and status is Status.COMPLETED:
             job.delivered()
-        if ti.task_id == _LAST_TASK:
+        if ti.task_id == Task.CLEAN:
             job.traces.job_ended(ti.run_id, accepted=job.accepted, status=status)
 
 
@@ -49,7 +46,7 @@ def retry_caused(code: str, settings: Settings) -> None:
 def gave_up(task_instance: Any, dag_run: Any, code: str, settings: Settings) -> None:
     """A task failed for good. With the first two the job ends: Airflow runs no teardown of a setup that failed."""
     ti = task_instance
-    if ti.dag_id != JOB_DAG or ti.task_id not in (_ADMITTING, _FIRST_TASK):
+    if ti.dag_id != JOB_DAG or ti.task_id not in (Task.ADMIT, Task.VALIDATE):
         return
     job, instruments = _Job(ti.run_id, dag_run, settings), Instruments(settings)
     instruments.job_failed(code)

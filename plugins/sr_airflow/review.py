@@ -19,6 +19,7 @@ from sr_airflow.job import RunningStep, running_step
 from sr_tasks.config import Settings
 from sr_tasks.errors import UsageError
 from sr_tasks.jobs.folder import JobFolder
+from sr_tasks.jobs.status import Task
 
 _NOTE = "note"
 _ENDING_S = 10.0
@@ -111,7 +112,7 @@ def review_task(settings: Settings) -> Review:
             f"SR_REVIEW_DEFAULT={settings.review_default!r} is no answer.", hint=f"Use {' or '.join(_DEFAULTS)}."
         )
     return Review(
-        task_id="review",
+        task_id=Task.REVIEW.value,
         subject="Deliver this output?",
         body="",
         defaults=_DEFAULTS[settings.review_default],

@@ -7,16 +7,14 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
-from airflow.api_fastapi.common.db.common import SessionDep
-from airflow.api_fastapi.core_api.security import requires_access_dag
-from fastapi import Depends, FastAPI, HTTPException, Request, Response
-from sqlalchemy.orm import Session
+from fastapi import FastAPI, HTTPException, Request, Response
 
 from sr_console import reports
-from sr_console.runs import JOB_DAG, delivered_report, is_job
+from sr_console.internals import Session, SessionDep, reader_of_runs
+from sr_console.runs import delivered_report, is_job
 from sr_tasks.config import Settings
 from sr_tasks.errors import SrError
+from sr_tasks.jobs.status import JOB_DAG
 
 _PAGE_POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
@@ -30,7 +28,7 @@ app = FastAPI(
     docs_url=None,
     redoc_url=None,
     openapi_url=None,
-    dependencies=[Depends(requires_access_dag("GET", DagAccessEntity.RUN, JOB_DAG))],
+    dependencies=[reader_of_runs(JOB_DAG)],
 )
 
 

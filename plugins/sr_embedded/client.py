@@ -7,8 +7,9 @@ from typing import Any
 
 import httpx
 
-from sr_embedded.home import DAG_ID, POOL, USER
+from sr_embedded.home import POOL, USER
 from sr_tasks.errors import AirflowUnavailable, UsageError
+from sr_tasks.jobs.status import JOB_DAG
 
 _PAGE = 100
 _REPEATS = 8
@@ -42,7 +43,7 @@ class Client:
             needed = ("metadatabase", "scheduler", "dag_processor")
             if health.status_code != 200 or any(health.json()[name]["status"] != "healthy" for name in needed):
                 return False
-            if self._request("GET", f"/api/v2/dags/{DAG_ID}", missing_ok=True).status_code == 200:
+            if self._request("GET", f"/api/v2/dags/{JOB_DAG}", missing_ok=True).status_code == 200:
                 return True
             errors = self._request("GET", "/api/v2/importErrors").json()["import_errors"]
         except (httpx.TransportError, AirflowUnavailable):
@@ -62,7 +63,7 @@ class Client:
     def trigger(self, job_id: str, conf: dict[str, Any]) -> None:
         """Start a run, once however often it has to be asked for. Raises UsageError if Airflow refuses the request."""
         body = {"dag_run_id": job_id, "logical_date": None, "conf": conf}
-        self._request("POST", f"/api/v2/dags/{DAG_ID}/dagRuns", json=body)
+        self._request("POST", f"/api/v2/dags/{JOB_DAG}/dagRuns", json=body)
 
     def run_state(self, job_id: str) -> str:
         return str(self._request("GET", self._run_path(job_id)).json()["state"])
@@ -84,11 +85,11 @@ class Client:
         return answer.status_code != 404
 
     def active_runs(self) -> list[str]:
-        runs = self._pages(f"/api/v2/dags/{DAG_ID}/dagRuns", "dag_runs", state=["queued", "running"])
+        runs = self._pages(f"/api/v2/dags/{JOB_DAG}/dagRuns", "dag_runs", state=["queued", "running"])
         return [str(run["dag_run_id"]) for run in runs]
 
     def _run_path(self, job_id: str) -> str:
-        return f"/api/v2/dags/{DAG_ID}/dagRuns/{job_id}"
+        return f"/api/v2/dags/{JOB_DAG}/dagRuns/{job_id}"
 
     def _pages(self, path: str, key: str, **params: Any) -> Iterator[dict[str, Any]]:
         offset = 0

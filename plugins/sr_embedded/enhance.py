@@ -10,10 +10,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from sr_embedded.home import DAG_ID, HomeSettings
+from sr_embedded.home import HomeSettings
 from sr_tasks.config import REPOSITORY, Settings
 from sr_tasks.errors import SrError
 from sr_tasks.jobs.spec import JobSpec, job_spec
+from sr_tasks.jobs.status import JOB_DAG
 
 Notice = Callable[[str], None]
 
@@ -43,7 +44,7 @@ def run(values: Mapping[str, Any], home: HomeSettings, settings: Settings, notic
         )
         try:
             client.trigger(job_id, spec.model_dump(mode="json"))
-            notice(f"Job {job_id}: {borrowed.state.url}/dags/{DAG_ID}/runs/{job_id}")
+            notice(f"Job {job_id}: {borrowed.state.url}/dags/{JOB_DAG}/runs/{job_id}")
             error = watch.until_ended(job, sys.stderr)
             log = job.log_of_failure(home.log_dir) if error else None
         except BaseException:

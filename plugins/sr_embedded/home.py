@@ -14,7 +14,6 @@ from sr_tasks.config import REPOSITORY, Settings
 from sr_tasks.errors import UsageError
 
 USER = "admin"
-DAG_ID = "upscale_video"
 POOL = "gpu"
 STACK_VARIABLE = "SR_STACK"
 """Set to the stack's id in each of its processes."""

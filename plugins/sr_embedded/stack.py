@@ -14,10 +14,11 @@ import psutil
 
 from sr_embedded import processes, state
 from sr_embedded.client import Client
-from sr_embedded.home import DAG_ID, HomeSettings, base_url, free_port, process_env, read_password
+from sr_embedded.home import HomeSettings, base_url, free_port, process_env, read_password
 from sr_embedded.state import StackState
 from sr_tasks.config import Settings
 from sr_tasks.errors import AirflowUnavailable
+from sr_tasks.jobs.status import JOB_DAG
 
 _START_TIMEOUT_S = 180.0
 _STOP_TIMEOUT_S = 8.0
@@ -139,7 +140,7 @@ def _wait_ready(stack: Stack) -> None:
         while not (client.warm_up() and client.is_ready()):
             if not stack.state.is_alive() or time.monotonic() > end:
                 raise AirflowUnavailable(
-                    f"Airflow did not start at {base_url(stack.state.port)} with the Dag {DAG_ID}.",
+                    f"Airflow did not start at {base_url(stack.state.port)} with the Dag {JOB_DAG}.",
                     hint=f"See the logs in {stack.home.log_dir / 'embedded'}.",
                 )
             time.sleep(0.2)

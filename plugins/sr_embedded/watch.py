@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from sr_embedded.client import Client
-from sr_embedded.home import DAG_ID
 from sr_tasks import errors
 from sr_tasks.errors import AirflowUnavailable, IntegrityBroken, SrError
 from sr_tasks.jobs.admission import Admissions
 from sr_tasks.jobs.folder import JobFolder
-from sr_tasks.jobs.status import PHASES, JobStatus, Status, from_airflow
+from sr_tasks.jobs.status import JOB_DAG, PHASES, JobStatus, Status, Task, from_airflow
 from sr_tasks.telemetry.progress import FramesDone, JobEnded, PhaseStarted, Progress
 from sr_tasks.telemetry.terminal import for_stream
 
@@ -78,13 +77,13 @@ class Job:
 
     def log_of_failure(self, log_dir: Path) -> Path | None:
         """The log of the newest try that failed, if there is one on this machine."""
-        run = log_dir / f"dag_id={DAG_ID}" / f"run_id={self.job_id}"
+        run = log_dir / f"dag_id={JOB_DAG}" / f"run_id={self.job_id}"
         logs = [path for task in self._failed_tasks() for path in (run / f"task_id={task['task_id']}").rglob("*.log")]
         return max(logs, key=lambda path: path.stat().st_mtime, default=None)
 
     def _failed_tasks(self) -> list[dict[str, Any]]:
         tasks = self.client.tasks(self.job_id)
-        return [task for task in tasks if task["state"] == "failed" and task["task_id"] != "clean"]
+        return [task for task in tasks if task["state"] == "failed" and task["task_id"] != Task.CLEAN]
 
 
 def until_ended(job: Job, stream: TextIO) -> SrError | None:
@@ -123,7 +122,7 @@ def _show(job: Job, status: JobStatus, shown: str, observer: Progress) -> str:
     phase = status.phase + (job.place() if status.status is Status.PENDING else "")
     if phase != shown:
         observer.on_event(PhaseStarted(phase=phase))
-    frames = job.frames() if phase.startswith(PHASES["upscale"]) else None
+    frames = job.frames() if phase.startswith(PHASES[Task.UPSCALE]) else None
     if frames is not None:
         observer.on_event(frames)
     return phase

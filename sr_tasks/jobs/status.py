@@ -1,8 +1,28 @@
-"""Job status from Airflow's states: one mapping, used by everything that shows a job. Pure; queries nothing."""
+"""The Dag of the jobs, its tasks, and the job status that follows from Airflow's states. Pure; queries nothing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+JOB_DAG = "upscale_video"
+"""Id of the Dag whose runs are the jobs."""
+
+
+class Task(StrEnum):
+    """The tasks of a job, by their ids in the Dag, in their order."""
+
+    ADMIT = "admit"
+    VALIDATE = "validate"
+    PLAN = "plan"
+    PREPARE_MODEL = "prepare_model"
+    UPSCALE = "upscale"
+    ASSEMBLE = "assemble"
+    ASSESS = "assess"
+    GATE = "gate"
+    REVIEW = "review"
+    DELIVER = "deliver"
+    REPORT = "report"
+    CLEAN = "clean"
 
 
 class Status(StrEnum):
@@ -12,23 +32,22 @@ class Status(StrEnum):
     FAILED = "FAILED"
 
 
-PHASES: dict[str, str] = {
-    "admit": "accepted",
-    "validate": "validating",
-    "plan": "planning",
-    "prepare_model": "preparing",
-    "upscale": "upscaling",
-    "assemble": "assembling",
-    "assess": "assessing",
-    "gate": "judging",
-    "review": "reviewing",
-    "deliver": "delivering",
-    "report": "reporting",
-    "clean": "cleaning",
+PHASES: dict[Task, str] = {
+    Task.ADMIT: "accepted",
+    Task.VALIDATE: "validating",
+    Task.PLAN: "planning",
+    Task.PREPARE_MODEL: "preparing",
+    Task.UPSCALE: "upscaling",
+    Task.ASSEMBLE: "assembling",
+    Task.ASSESS: "assessing",
+    Task.GATE: "judging",
+    Task.REVIEW: "reviewing",
+    Task.DELIVER: "delivering",
+    Task.REPORT: "reporting",
+    Task.CLEAN: "cleaning",
 }
-"""Task id of `upscale_video` -> phase shown to users."""
+"""The phase that users are shown while a task runs."""
 
-_ADMITTING = "admit"
 _WAITING = frozenset({"", "none", "scheduled", "queued"})
 _DONE = frozenset({"success", "skipped", "failed", "upstream_failed", "removed"})
 
@@ -50,9 +69,9 @@ def from_airflow(run_state: str, tasks: Sequence[Mapping[str, object]]) -> JobSt
     failed -> FAILED. A run that Airflow calls a success without its last step having run was stopped: FAILED.
     Raises ValueError for a run state Airflow does not have.
     """
-    chunks = [task for task in tasks if task["task_id"] == "upscale"]
+    chunks = [task for task in tasks if task["task_id"] == Task.UPSCALE]
     done = sum(1 for task in chunks if task["state"] == "success")
-    steps = [task for task in tasks if task["task_id"] != _ADMITTING]
+    steps = [task for task in tasks if task["task_id"] != Task.ADMIT]
     started = any(str(task["state"] or "") not in _WAITING for task in steps)
     match run_state:
         case "queued":
@@ -60,7 +79,7 @@ def from_airflow(run_state: str, tasks: Sequence[Mapping[str, object]]) -> JobSt
         case "running":
             status = Status.PROCESSING if started else Status.PENDING
         case "success":
-            reported = any(task["task_id"] == "report" and task["state"] == "success" for task in tasks)
+            reported = any(task["task_id"] == Task.REPORT and task["state"] == "success" for task in tasks)
             status = Status.COMPLETED if reported else Status.FAILED
         case "failed":
             status = Status.FAILED
@@ -72,11 +91,11 @@ def from_airflow(run_state: str, tasks: Sequence[Mapping[str, object]]) -> JobSt
 
 def _phase(status: Status, tasks: Sequence[Mapping[str, object]], done: int, chunks: int) -> str:
     if status is Status.PENDING:
-        return "accepted"
+        return PHASES[Task.ADMIT]
     if status in (Status.COMPLETED, Status.FAILED):
         return status.value.lower()
     open_ids = {str(task["task_id"]) for task in tasks if str(task["state"] or "") not in _DONE}
     for task_id, phase in PHASES.items():
         if task_id in open_ids:
-            return f"{phase} {done}/{chunks}" if task_id == "upscale" and chunks > 1 else phase
-    return "cleaning"
+            return f"{phase} {done}/{chunks}" if task_id is Task.UPSCALE and chunks > 1 else phase
+    return PHASES[Task.CLEAN]

@@ -6,6 +6,7 @@ from typing import Any
 from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.jobs.status import Task
 from sr_tasks.media.assemble import ChunkFile, assemble
 from sr_tasks.steps.records import ModelRecord, OutputRecord, PlanRecord, SourceRecord
 from sr_tasks.steps.source import require_unchanged
@@ -16,7 +17,7 @@ from sr_tasks.storage.hashing import sha256_file
 from sr_tasks.storage.workdir import ChunkStore
 
 
-@timed("assemble")
+@timed(Task.ASSEMBLE)
 def run(job_id: str, settings: Settings) -> dict[str, Any]:
     """Leave `output` in the job folder. Raises ChunkMissing, IntegrityBroken, DiskFull."""
     folder = JobFolder(settings.workdir, job_id)

@@ -8,6 +8,7 @@ from loguru import logger
 from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.jobs.status import Task
 from sr_tasks.media.probe import probe
 from sr_tasks.quality import integrity
 from sr_tasks.quality.consistency import assess
@@ -21,7 +22,7 @@ from sr_tasks.telemetry.progress import FramesDone, Observers, Progress, Progres
 from sr_tasks.telemetry.statsd import Instruments
 
 
-@timed("assess")
+@timed(Task.ASSESS)
 def run(job_id: str, settings: Settings, observer: Progress | None = None) -> dict[str, Any]:
     """Leave `assessment`, `pictures`, `integrity` and `output_media` in the job folder. Raises IntegrityBroken."""
     folder = JobFolder(settings.workdir, job_id)

@@ -7,12 +7,13 @@ from sr_tasks.config import Settings
 from sr_tasks.errors import InputChanged, InputNotFound
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.jobs.status import Task
 from sr_tasks.steps.records import OutputRecord, SourceRecord
 from sr_tasks.steps.timing import timed
 from sr_tasks.storage import transfer, uris
 
 
-@timed("deliver")
+@timed(Task.DELIVER)
 def run(job_id: str, settings: Settings) -> dict[str, Any]:
     """Raises TargetExists, TargetUnwritable, DiskFull, StorageUnavailable, and InputChanged if it would replace what
     may be the output of a newer version of the source."""

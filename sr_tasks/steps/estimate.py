@@ -5,12 +5,13 @@ from itertools import islice
 from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.jobs.status import Task
 from sr_tasks.registry.registry import Registry
 from sr_tasks.steps.plan import seconds_a_frame
 from sr_tasks.steps.records import ModelRecord, PlanRecord, SourceRecord
 from sr_tasks.storage.workdir import ChunkStore
 
-_WHOLE = {"assemble": 0.01, "assess": 0.02}
+_WHOLE: dict[str, float] = {Task.ASSEMBLE: 0.01, Task.ASSESS: 0.02}
 """Seconds that a megapixel takes in the steps that go over the whole output once; measured, and rounded up."""
 _LOOKED_AT = 32
 
@@ -21,7 +22,7 @@ def seconds(step: str, job_id: str, chunk: int | None, settings: Settings) -> fl
     A chunk takes what the model's card and the encoder say or, where that is more, what the slowest of the finished
     chunks took for a frame. Raises IntegrityBroken if an earlier step left nothing.
     """
-    if step == "upscale" and chunk is not None:
+    if step == Task.UPSCALE and chunk is not None:
         return _of_chunk(JobFolder(settings.workdir, job_id), chunk, settings)
     if step in _WHOLE:
         folder = JobFolder(settings.workdir, job_id)

@@ -8,6 +8,7 @@ from sr_tasks.config import Settings
 from sr_tasks.errors import IntegrityBroken, QualityRefused
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.jobs.status import Task
 from sr_tasks.quality.gate import judge
 from sr_tasks.records.assessment import Assessment, Decision, IntegrityReport, Verdict
 from sr_tasks.registry.registry import Registry
@@ -17,7 +18,7 @@ from sr_tasks.steps.timing import timed
 from sr_tasks.telemetry.statsd import Instruments
 
 
-@timed("gate")
+@timed(Task.GATE)
 def run(job_id: str, settings: Settings) -> dict[str, Any]:
     """Leave `verdict` and report.html in the job folder. `review` of the answer says whether a person is to decide.
 

@@ -15,7 +15,7 @@ from sr_tasks.config import Settings
 from sr_tasks.errors import JobRunning, SrError
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.jobs.status import PHASES, Status
+from sr_tasks.jobs.status import PHASES, Status, Task
 from sr_tasks.steps import (
     assemble,
     assess,
@@ -86,23 +86,23 @@ def _steps(
     spec: JobSpec, job_id: str, settings: Settings, observer: Progress, traces: Traces,
     looked_at: validate.LookedAt | None,
 ) -> dict[str, Any]:  # fmt: skip
-    def step(name: str, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        observer.on_event(PhaseStarted(phase=PHASES[name]))
-        with job_context(job_id, step=name), traces.span(job_id, name):
+    def step(task: Task, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        observer.on_event(PhaseStarted(phase=PHASES[task]))
+        with job_context(job_id, step=task.value), traces.span(job_id, task.value):
             result = work()
-            logger.info("{} done: {}", name, result)
+            logger.info("{} done: {}", task, result)
         return result
 
-    video = step("validate", lambda: validate.run(spec, job_id, settings, looked_at))
-    planned = step("plan", lambda: plan.run(job_id, settings))
-    step("prepare_model", lambda: prepare_model.run(job_id, settings))
+    video = step(Task.VALIDATE, lambda: validate.run(spec, job_id, settings, looked_at))
+    planned = step(Task.PLAN, lambda: plan.run(job_id, settings))
+    step(Task.PREPARE_MODEL, lambda: prepare_model.run(job_id, settings))
     chunks = _upscale_all(job_id, planned, settings, observer, traces)
-    step("assemble", lambda: assemble.run(job_id, settings))
-    quality = step("assess", lambda: assess.run(job_id, settings))
-    if step("gate", lambda: gate.run(job_id, settings))["review"]:
+    step(Task.ASSEMBLE, lambda: assemble.run(job_id, settings))
+    quality = step(Task.ASSESS, lambda: assess.run(job_id, settings))
+    if step(Task.GATE, lambda: gate.run(job_id, settings))["review"]:
         review.refuse_unseen(job_id, settings)
-    delivered = step("deliver", lambda: deliver.run(job_id, settings))
-    files = step("report", lambda: report.run(job_id, settings))
+    delivered = step(Task.DELIVER, lambda: deliver.run(job_id, settings))
+    files = step(Task.REPORT, lambda: report.run(job_id, settings))
     computed = sum(chunk["computed"] for chunk in chunks)
     return {
         "output": delivered["output"],
@@ -121,11 +121,14 @@ def _steps(
 def _upscale_all(
     job_id: str, planned: dict[str, Any], settings: Settings, observer: Progress, traces: Traces
 ) -> list[dict[str, Any]]:
-    observer.on_event(PhaseStarted(phase=PHASES["upscale"]))
+    observer.on_event(PhaseStarted(phase=PHASES[Task.UPSCALE]))
     results: list[dict[str, Any]] = []
     for index in planned["chunks"]:
         frames_before = sum(result["frames"] for result in results)
-        with job_context(job_id, step="upscale", chunk=index), traces.span(job_id, "upscale", chunk=index):
+        with (
+            job_context(job_id, step=Task.UPSCALE.value, chunk=index),
+            traces.span(job_id, Task.UPSCALE.value, chunk=index),
+        ):
             result = upscale.run(job_id, index, settings, _Offset(observer, frames_before, planned["frames"]))
         observer.on_event(ChunkDone(index=index, chunks=len(planned["chunks"]), is_resumed=not result["computed"]))
         results.append(result)

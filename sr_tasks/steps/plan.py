@@ -6,6 +6,7 @@ from typing import Any
 from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.jobs.status import Task
 from sr_tasks.media.chunks import plan_chunks
 from sr_tasks.records.cards import ModelCard
 from sr_tasks.registry.registry import Registry
@@ -15,7 +16,7 @@ from sr_tasks.steps.timing import timed
 from sr_tasks.storage.hashing import sha256_file
 
 
-@timed("plan")
+@timed(Task.PLAN)
 def run(job_id: str, settings: Settings) -> dict[str, Any]:
     """Leave `plan` in the job folder. Returns the chunk indexes to map over. Raises InputChanged."""
     folder = JobFolder(settings.workdir, job_id)

@@ -9,6 +9,7 @@ from sr_tasks.inference.memory import Room, choose_tile_px
 from sr_tasks.inference.tiles import Layout, plan_grid
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.jobs.status import Task
 from sr_tasks.media.spread import spread_frames
 from sr_tasks.models.prepare import prepare
 from sr_tasks.registry.registry import Registry
@@ -19,7 +20,7 @@ from sr_tasks.storage.workdir import ChunkStore
 from sr_tasks.telemetry.statsd import Instruments
 
 
-@timed("prepare_model")
+@timed(Task.PREPARE_MODEL)
 def run(job_id: str, settings: Settings) -> dict[str, Any]:
     """Leave `model` in the job folder and register the job with its chunks. Raises ModelRejected, DeviceBusy."""
     with leased_backend(settings.backend, settings, Holder(job=job_id)) as device:

@@ -6,6 +6,7 @@ from typing import Any
 from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.jobs.status import Task
 from sr_tasks.steps import manifest, meter, observe
 from sr_tasks.steps.records import DeliveryRecord, SourceRecord
 from sr_tasks.steps.timing import timed
@@ -13,7 +14,7 @@ from sr_tasks.storage import transfer, uris
 from sr_tasks.storage.atomic import write_text
 
 
-@timed("report")
+@timed(Task.REPORT)
 def run(job_id: str, settings: Settings) -> dict[str, Any]:
     """Leave `manifest` and `delivery` in the job folder. A second try delivers the same files, not newer ones."""
     folder = JobFolder(settings.workdir, job_id)

@@ -14,9 +14,10 @@ import numpy as np
 import psutil
 from sr_embedded import state
 from sr_embedded.client import Client
-from sr_embedded.home import DAG_ID, USER, read_password
+from sr_embedded.home import USER, read_password
 
 from sr_tasks.config import REPOSITORY
+from sr_tasks.jobs.status import JOB_DAG
 
 
 class Launcher:
@@ -48,7 +49,7 @@ class Launcher:
         assert known is not None
         return Client(known.url, read_password(self.home))
 
-    def ask(self, method: str, path: str, *, dag_id: str = DAG_ID, **content: Any) -> Any:
+    def ask(self, method: str, path: str, *, dag_id: str = JOB_DAG, **content: Any) -> Any:
         """A call to Airflow's REST API below a Dag; gives the answer's JSON."""
         known = state.load(self.home)
         assert known is not None

@@ -65,7 +65,7 @@ def test_the_policy_leaves_other_dags_and_runs_it_does_not_know_alone() -> None:
 @settings(deadline=None)
 @given(_REQUESTS)
 def test_a_deadline_never_raises_where_a_run_is_created(request: Any) -> None:
-    from sr_airflow.alerts.deadlines import due_at
+    from sr_airflow.deadlines import due_at
 
     due = due_at(request, _NOON, Settings(deadline_normal_minutes=5.0))
     assert due is None or due > _NOON
@@ -84,20 +84,20 @@ def test_a_deadline_never_raises_where_a_run_is_created(request: Any) -> None:
 def test_a_job_is_due_as_it_says_itself_else_as_its_priority_says(
     request_: dict[str, Any], minutes: float | None
 ) -> None:
-    from sr_airflow.alerts.deadlines import due_at
+    from sr_airflow.deadlines import due_at
 
     chosen = Settings(deadline_high_minutes=10.0, deadline_normal_minutes=60.0)
     assert due_at(request_, _NOON, chosen) == (None if minutes is None else _NOON + timedelta(minutes=minutes))
 
 
 def test_a_number_of_minutes_past_any_calendar_is_no_deadline() -> None:
-    from sr_airflow.alerts.deadlines import due_at
+    from sr_airflow.deadlines import due_at
 
     assert due_at({"deadline_minutes": 10**30}, _NOON, Settings()) is None
 
 
 def test_a_run_that_was_started_again_has_its_whole_time_again() -> None:
-    from sr_airflow.alerts.deadlines import is_over
+    from sr_airflow.deadlines import is_over
 
     now = datetime.now(UTC)
     run = SimpleNamespace(clear_number=0, run_after=now - timedelta(hours=2), start_date=now)

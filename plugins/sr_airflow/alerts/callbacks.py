@@ -12,15 +12,15 @@ from loguru import logger
 
 from sr_airflow.alerts import links
 from sr_airflow.alerts.alert import REFUSALS, Alert, Kind
-from sr_airflow.alerts.deadlines import due_at, lateness
 from sr_airflow.alerts.delivery import deliver, ledger, tell
 from sr_airflow.alerts.found import failure_of, model_of, report_of
 from sr_airflow.alerts.observing import began, quietly, run_of, settings_of_callback
-from sr_airflow.observed import JOB_DAG
+from sr_airflow.deadlines import due_at, lateness
 from sr_tasks.config import Settings
 from sr_tasks.errors import UsageError
 from sr_tasks.jobs.failure import Failure
 from sr_tasks.jobs.folder import JobFolder
+from sr_tasks.jobs.status import JOB_DAG
 
 
 @quietly

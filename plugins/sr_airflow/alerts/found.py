@@ -7,11 +7,11 @@ from loguru import logger
 from pydantic import ValidationError
 
 from sr_airflow.alerts.marks import dead_steps
-from sr_airflow.observed import JOB_DAG
 from sr_tasks.config import Settings
 from sr_tasks.errors import JobCancelled, SrError
 from sr_tasks.jobs.failure import Failure
 from sr_tasks.jobs.folder import JobFolder
+from sr_tasks.jobs.status import JOB_DAG
 
 _CLOCKS_MAY_DIFFER = timedelta(minutes=1)
 _LONGEST_NAME = 200

@@ -1,16 +1,13 @@
-"""Runs of `upscale_video` asked for from within a task, through the supervisor: no login and no database access."""
+"""Jobs asked for from within a task, through the supervisor: no login and no database access."""
 
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
-from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.comms import ErrorResponse, TriggerDagRun
-from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
+from sr_airflow.internals import count_runs, trigger_run
 from sr_tasks.arrivals.jobs import Job
 from sr_tasks.errors import AirflowUnavailable, UsageError
-
-DAG_ID = "upscale_video"
+from sr_tasks.jobs.status import JOB_DAG
 
 
 class AirflowInbox:
@@ -18,26 +15,23 @@ class AirflowInbox:
     Airflow refuses as no request, and AirflowUnavailable."""
 
     def waiting(self) -> int:
-        return RuntimeTaskInstance.get_dr_count(dag_id=DAG_ID, states=["queued", "running"])
+        return count_runs(JOB_DAG, states=["queued", "running"])
 
     def submit(self, job: Job) -> bool:
         return self._trigger(job.job_id, conf=job.conf)
 
     def failed(self, job_ids: list[str]) -> int:
-        return RuntimeTaskInstance.get_dr_count(dag_id=DAG_ID, run_ids=job_ids, states=["failed"])
+        return count_runs(JOB_DAG, run_ids=job_ids, states=["failed"])
 
     def completed(self, job_ids: list[str]) -> int:
-        return RuntimeTaskInstance.get_dr_count(dag_id=DAG_ID, run_ids=job_ids, states=["success"])
+        return count_runs(JOB_DAG, run_ids=job_ids, states=["success"])
 
     def retry(self, job_id: str) -> None:
         self._trigger(job_id, reset_dag_run=True)
 
     def _trigger(self, job_id: str, **content: Any) -> bool:
-        try:
-            answer = task_runner.SUPERVISOR_COMMS.send(TriggerDagRun(dag_id=DAG_ID, run_id=job_id, **content))
-        except AirflowRuntimeError as exc:
-            answer = exc.error
-        if not isinstance(answer, ErrorResponse):
+        answer = trigger_run(JOB_DAG, job_id, **content)
+        if answer is None:
             return True
         if answer.error is ErrorType.DAGRUN_ALREADY_EXISTS:
             return False
@@ -59,6 +53,6 @@ def live(job_ids: list[str]) -> int:
 
 def _count(job_ids: list[str], states: list[str] | None) -> int:
     try:
-        return RuntimeTaskInstance.get_dr_count(dag_id=DAG_ID, run_ids=job_ids, states=states)
+        return count_runs(JOB_DAG, run_ids=job_ids, states=states)
     except AirflowRuntimeError as exc:
         raise AirflowUnavailable(f"Airflow did not say which jobs it has: {exc.error.error.value}.") from exc

@@ -1,11 +1,11 @@
-"""When a job is due, from its request and the deployment's settings. Told in `callbacks`."""
+"""When a job is due, from its request and the deployment's settings. `alerts.callbacks` tells of a miss."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk.definitions.callback import SyncCallback
-from airflow.sdk.definitions.deadline import DeadlineAlert
+from airflow.sdk.definitions.deadline import BaseDeadlineReference, DeadlineAlert
 
 from sr_tasks.config import Settings
 
@@ -51,13 +51,14 @@ def lateness(due: datetime, done: datetime) -> str:
     return f"{minutes} min" if minutes else f"{seconds} s"
 
 
-def job_deadline() -> DeadlineAlert:
-    """For the Dag of the jobs: each run's own time, at whose miss an executor's worker runs `deadline_missed`."""
-    from sr_plugin import JobDeadline
+def job_deadline(reference: BaseDeadlineReference) -> DeadlineAlert:
+    """For the Dag of the jobs: each run's own time, at whose miss an executor's worker runs `deadline_missed`.
 
+    `reference` evaluates `due_at` where a run is created; Airflow takes it from a plugin alone.
+    """
     return DeadlineAlert(
         name="due",
-        reference=JobDeadline(),
+        reference=reference,
         interval=timedelta(0),
         callback=SyncCallback("sr_airflow.alerts.callbacks.deadline_missed"),
     )
