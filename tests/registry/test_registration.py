@@ -165,7 +165,7 @@ def test_killed_while_it_is_added_a_version_is_not_there_and_can_be_added_again(
     card_path = tmp_path / "card.json"
     card_path.write_text(card_of(tmp_path, "2").model_dump_json())
     prepare = (
-        "import os, signal; from pathlib import Path; from sr_tasks.models import registration\n"
+        "import os, signal; from pathlib import Path; from sr_tasks.registry import registration\n"
         "from sr_tasks.records.cards import ModelCard; from sr_tasks.registry.registry import Registry\n"
         "card = ModelCard.model_validate_json(Path(args[1]).read_text())\n"
         "registration.os.rename = lambda *_: os.kill(os.getpid(), signal.SIGKILL)"
