@@ -23,7 +23,7 @@ PROMOTE, ROLL_BACK = "Promote", "Roll back"
 @task
 def register() -> str:
     with running_step() as step:
-        from sr_tasks.models.release.request import release_request
+        from sr_tasks.release.request import release_request
         from sr_tasks.steps import release
 
         return str(release.register(release_request(step.params), step.settings)["model"])
@@ -56,7 +56,7 @@ def compare(model: str) -> dict[str, Any]:
 @task
 def begin(model: str) -> dict[str, Any]:
     with running_step() as step:
-        from sr_tasks.models.release.request import release_request
+        from sr_tasks.release.request import release_request
         from sr_tasks.steps import release
 
         return release.begin(model, release_request(step.params), step.job_id, step.settings)

@@ -7,7 +7,7 @@ from airflow.sdk import Param
 from pydantic import BaseModel
 
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.models.release.request import ReleaseRequest
+from sr_tasks.release.request import ReleaseRequest
 
 _ABOUT_DEFAULT = frozenset({"default", "description"})
 

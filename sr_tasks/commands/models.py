@@ -142,10 +142,10 @@ def _ended(decision: str, args: argparse.Namespace, settings: Settings) -> Chann
     candidate = Registry.of(settings).channels(name).candidate
     if candidate is None or version != candidate and (at or decision == "promote"):
         return None
-    from sr_tasks.steps import release_watch
+    from sr_tasks.release import watch
 
     reasons = (args.reason or "A person decided.",)
-    release_watch.decide(f"{name}@{candidate}", decision, _user(), reasons, settings)
+    watch.decide(f"{name}@{candidate}", decision, _user(), reasons, settings)
     return Registry.of(settings).channels(name)
 
 
@@ -158,8 +158,8 @@ def _user() -> str:
 
 
 def _add(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
-    from sr_tasks.models.importing.add import add_model  # loads torch, which the other verbs do without
-    from sr_tasks.models.importing.request import AddRequest
+    from sr_tasks.intake.add import add_model  # loads torch, which the other verbs do without
+    from sr_tasks.intake.request import AddRequest
 
     request = AddRequest(
         name=args.name,
@@ -188,7 +188,7 @@ def _routes(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
 
 
 def _release(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
-    from sr_tasks.models.release.request import ReleaseRequest, release_request
+    from sr_tasks.release.request import ReleaseRequest, release_request
     from sr_tasks.steps import release  # the runtimes load only for verbs that run a model
 
     request = release_request({name: getattr(args, name) for name in ReleaseRequest.model_fields})

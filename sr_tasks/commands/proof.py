@@ -4,11 +4,11 @@ from typing import Any, Final
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import ModelRejected
+from sr_tasks.graphs.form import form_problems
+from sr_tasks.graphs.graph import build_graph
+from sr_tasks.graphs.prepare import prepare
+from sr_tasks.graphs.verify import Original
 from sr_tasks.inference.backend import Backend, backend_for
-from sr_tasks.models.form import form_problems
-from sr_tasks.models.graph import build_graph
-from sr_tasks.models.prepare import prepare
-from sr_tasks.models.verify import Original
 from sr_tasks.records.prepared import GraphVariant
 from sr_tasks.registry.registry import ModelEntry
 

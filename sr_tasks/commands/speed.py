@@ -11,11 +11,11 @@ from loguru import logger
 from sr_tasks.commands.proof import variant_of
 from sr_tasks.config import Settings
 from sr_tasks.errors import ModelRejected, UsageError
+from sr_tasks.graphs.prepare import prepare
+from sr_tasks.graphs.verify import synthetic_frame
 from sr_tasks.inference.backend import Backend, backend_for
 from sr_tasks.inference.opened import open_session
 from sr_tasks.inference.priority import give_way, giving_way
-from sr_tasks.models.prepare import prepare
-from sr_tasks.models.verify import synthetic_frame
 from sr_tasks.records.prepared import PreparedModel
 from sr_tasks.registry.registry import ModelEntry, Registry
 

@@ -6,9 +6,9 @@ from typing import Final
 from loguru import logger
 
 from sr_tasks.errors import UsageError
+from sr_tasks.graphs.runtime import Backend, Plane, Planes, Session
 from sr_tasks.inference.backends import nvidia
 from sr_tasks.inference.backends.nvidia import Gpu
-from sr_tasks.models.runtime import Backend, Plane, Planes, Session
 
 __all__ = ["BACKENDS", "CPU_BACKENDS", "Backend", "Plane", "Planes", "Session", "backend_for"]
 

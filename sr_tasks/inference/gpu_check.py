@@ -18,13 +18,13 @@ import numpy as np
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import SrError
+from sr_tasks.graphs.prepare import prepare
+from sr_tasks.graphs.runtime import Backend, Planes, Session
+from sr_tasks.graphs.verify import HALF_MIN_PSNR_DB, INT8_MIN_PSNR_DB, synthetic_frame
 from sr_tasks.inference.backend import backend_for
 from sr_tasks.inference.backends import nvidia
 from sr_tasks.inference.backends.nvidia import Gpu
 from sr_tasks.inference.lease import Holder, leased
-from sr_tasks.models.prepare import prepare
-from sr_tasks.models.runtime import Backend, Planes, Session
-from sr_tasks.models.verify import HALF_MIN_PSNR_DB, INT8_MIN_PSNR_DB, synthetic_frame
 from sr_tasks.records.prepared import GraphVariant, PreparedModel
 from sr_tasks.registry.entry import ModelEntry
 from sr_tasks.registry.registry import Registry

@@ -7,10 +7,10 @@ from typing import Final
 import onnx
 from onnx import TensorProto
 
+from sr_tasks.graphs.graph import build_graph
 from sr_tasks.inference.backends.nvidia import Gpu
 from sr_tasks.inference.machine import memory_bytes
 from sr_tasks.inference.tiles import Layout, plan_grid
-from sr_tasks.models.graph import build_graph
 from sr_tasks.planes.arrays import dtype_of
 from sr_tasks.records.prepared import GraphVariant
 from sr_tasks.registry.entry import ModelEntry

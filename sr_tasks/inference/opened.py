@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from loguru import logger
 
 from sr_tasks.errors import SrError, UsageError
+from sr_tasks.graphs.runtime import Backend, Planes, Session
 from sr_tasks.inference.priority import give_way
 from sr_tasks.inference.tiled import TiledSession
 from sr_tasks.inference.tiles import Grid, Layout, plan_grid
-from sr_tasks.models.runtime import Backend, Planes, Session
 from sr_tasks.records.cards import ModelCard
 from sr_tasks.records.prepared import PreparedModel
 

@@ -6,8 +6,8 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from sr_tasks.graphs.runtime import Plane, Planes, Session
 from sr_tasks.inference.tiles import Grid, Span
-from sr_tasks.models.runtime import Plane, Planes, Session
 from sr_tasks.planes.arrays import check_planes, dtype_of
 from sr_tasks.records.prepared import GraphVariant
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
+from markupsafe import Markup
 from pydantic import BaseModel, ConfigDict
 
 from sr_tasks.quality.pictures import PicturePair
@@ -15,6 +16,7 @@ from sr_tasks.records.cards import GateLimits
 from sr_tasks.records.media import MediaInfo, StreamPlan
 
 _TEMPLATE = Path(__file__).with_name("report.html")
+_STYLE = Path(__file__).with_name("report.css")
 _HEADLINES = {
     Decision.PASSED: "Passed",
     Decision.NEEDS_REVIEW: "Needs review",
@@ -76,12 +78,18 @@ def render(data: ReportData) -> str:
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
         data=data,
+        style=style(),
         headline=_HEADLINES[data.verdict.decision],
         lead=_lead(data),
         rows=_rows(data.assessment, data.limits),
         plots=[draw(plot) for plot in _plots(data.assessment, data.limits)],
         total_s=sum(data.timings_s.values()),
     )
+
+
+def style() -> Markup:
+    """The style sheet that all report pages share, so that they look alike."""
+    return Markup(_STYLE.read_text(encoding="utf-8").rstrip())
 
 
 def _lead(data: ReportData) -> str:

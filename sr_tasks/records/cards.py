@@ -153,7 +153,7 @@ class ModelCard(_Strict):
     tiling: Tiling | None = Field(default=None, description="None: exact, with half the receptive field as halo.")
     level: Level | None = Field(default=None, description="None: the network is told nothing about its source.")
     precisions: tuple[Precision, ...] = Field(default=("fp32",), description="In which it may be run, if proved.")
-    weights: Weights | None = Field(default=None, description="ONNX: see sr_tasks.models.network for its form.")
+    weights: Weights | None = Field(default=None, description="ONNX: see sr_tasks.graphs.network for its form.")
     original: Weights | None = Field(default=None, description="The file it was exported from, if it was.")
     style: Style | None = None
     licence: Licence = Field(description="SPDX expression.")

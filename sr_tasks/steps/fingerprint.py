@@ -15,7 +15,7 @@ from sr_tasks.records.media import PicturePlan
 from sr_tasks.records.prepared import PreparedModel
 from sr_tasks.steps.records import PlanRecord
 
-_ROOMS = ("inference", "media", "models", "planes", "records")
+_ROOMS = ("graphs", "inference", "media", "planes", "records")
 
 
 def fingerprint(

@@ -13,12 +13,12 @@ from loguru import logger
 from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.models.release.observations import Observation, Observations
 from sr_tasks.records.assessment import Assessment, Verdict
 from sr_tasks.registry.channels import is_drawn
 from sr_tasks.registry.registry import Registry
-from sr_tasks.steps import release_watch
-from sr_tasks.steps.paired_test import FRAMES, PairedResult, Party, paired_test, sampled
+from sr_tasks.release import watch
+from sr_tasks.release.observations import Observation, Observations
+from sr_tasks.release.paired import FRAMES, PairedResult, Party, paired_test, sampled
 from sr_tasks.steps.records import ModelRecord, OutputRecord, PlanRecord, SourceRecord, graph_variant
 
 SHADOW_FRAMES = 2
@@ -69,7 +69,7 @@ def _observe_done(folder: JobFolder, settings: Settings) -> None:
             **_paired_with(other, folder, settings, None),
         )
     )
-    release_watch.consider(name, settings)
+    watch.consider(name, settings)
 
 
 def _observe_failed(folder: JobFolder, settings: Settings) -> None:
@@ -85,7 +85,7 @@ def _observe_failed(folder: JobFolder, settings: Settings) -> None:
             error_code=str(folder.load_json("error").get("code", "INTERNAL")),
         )
     )
-    release_watch.consider(name, settings)
+    watch.consider(name, settings)
 
 
 def _shadow(folder: JobFolder, index: int, settings: Settings) -> None:

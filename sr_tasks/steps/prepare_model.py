@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from sr_tasks.config import Settings
+from sr_tasks.graphs.prepare import prepare
 from sr_tasks.inference.lease import Device, Holder, leased_backend
 from sr_tasks.inference.memory import Room, choose_tile_px
 from sr_tasks.inference.tiles import Layout, plan_grid
@@ -11,7 +12,6 @@ from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.jobs.status import Task
 from sr_tasks.media.spread import spread_frames
-from sr_tasks.models.prepare import prepare
 from sr_tasks.registry.registry import Registry
 from sr_tasks.steps.fingerprint import fingerprint
 from sr_tasks.steps.records import ModelRecord, PlanRecord, SourceRecord, encode_settings, graph_variant

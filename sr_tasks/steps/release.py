@@ -1,28 +1,21 @@
 """The steps of a release: a version is measured, held against production, put out as candidate, promoted or taken back.
 
-Each step may be repeated. The watch over a candidate that is out lies in `release_watch`.
+Each step may be repeated. The watch over a candidate that is out is `sr_tasks.release.watch`.
 """
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import QualityRefused, UsageError
-from sr_tasks.models.release.policy import ReleasePolicy, load_policy
-from sr_tasks.models.release.record import Begun, ReleaseRecords
-from sr_tasks.models.release.request import ReleaseRequest
-from sr_tasks.quality.golden import figures_of
-from sr_tasks.quality.golden_compare import Comparison, compare
-from sr_tasks.quality.golden_report import Sight, render, sight
 from sr_tasks.registry.entry import ModelEntry
 from sr_tasks.registry.registry import Registry
-from sr_tasks.steps import release_watch
-from sr_tasks.steps.release_golden import GoldenRecord, items_of, measured, prepare_all, report_folder, upscaler
-from sr_tasks.storage.atomic import write_text
-from sr_tasks.storage.failures import writing
-
-SIGHTS = 4
+from sr_tasks.release import watch
+from sr_tasks.release.golden.measure import measured, prepare_all
+from sr_tasks.release.policy import load_policy
+from sr_tasks.release.record import Begun, ReleaseRecords
+from sr_tasks.release.report import reported
+from sr_tasks.release.request import ReleaseRequest
 
 
 def run(request: ReleaseRequest, by: str, settings: Settings) -> dict[str, Any]:
@@ -44,8 +37,8 @@ def register(request: ReleaseRequest, settings: Settings) -> dict[str, Any]:
     if not request.weights:
         version = request.version or (registry.versions(request.name) or ("",))[-1]
         return {"model": registry.get(f"{request.name}@{version}").label}
-    from sr_tasks.models.importing.add import add_model  # loads torch, which a version that is there does without
-    from sr_tasks.models.importing.request import AddRequest
+    from sr_tasks.intake.add import add_model  # loads torch, which a version that is there does without
+    from sr_tasks.intake.request import AddRequest
 
     added = AddRequest(
         name=request.name,
@@ -77,7 +70,7 @@ def compare_with_production(label: str, settings: Settings) -> dict[str, Any]:
     """Leave the release report, as page and JSON. Raises QualityRefused if the version stays behind production."""
     entry = Registry.of(settings).get(label)
     other = _production_beside(entry, settings)
-    comparison, path = _report(entry, other, settings)
+    comparison, path = reported(entry, other, settings)
     if not comparison.accepted:
         raise QualityRefused(
             f"{label} was not released. {' '.join(comparison.reasons[:3])}", hint=f"The report is kept: {path}."
@@ -113,7 +106,7 @@ def promote(label: str, by: str, settings: Settings) -> dict[str, Any]:
         raise UsageError(
             f"{label} is not the candidate any more.{why}", hint="Release it again if it should have another try."
         )
-    return release_watch.decide(label, "promote", by, ("A person decided.",), settings).model_dump(mode="json")
+    return watch.decide(label, "promote", by, ("A person decided.",), settings).model_dump(mode="json")
 
 
 def roll_back(label: str, by: str, settings: Settings) -> dict[str, Any]:
@@ -121,13 +114,13 @@ def roll_back(label: str, by: str, settings: Settings) -> dict[str, Any]:
     name, _, version = label.partition("@")
     if Registry.of(settings).channels(name).candidate != version:
         return {"version": version, "decision": "none"}
-    return release_watch.decide(label, "rollback", by, ("A person decided.",), settings).model_dump(mode="json")
+    return watch.decide(label, "rollback", by, ("A person decided.",), settings).model_dump(mode="json")
 
 
 def outcome(label: str, settings: Settings) -> str | None:
     """`promote` or `rollback` once the candidacy has ended, after asking the rule once more; None while it goes on."""
     name, _, version = label.partition("@")
-    release_watch.consider(name, settings)
+    watch.consider(name, settings)
     channels = Registry.of(settings).channels(name)
     if channels.candidate == version:
         return None
@@ -138,54 +131,3 @@ def _production_beside(entry: ModelEntry, settings: Settings) -> ModelEntry | No
     """What jobs get now, unless that is this very version."""
     production = Registry.of(settings).get(entry.card.name)
     return None if production.label == entry.label else production
-
-
-def _report(entry: ModelEntry, other: ModelEntry | None, settings: Settings) -> tuple[Comparison, str]:
-    own = measured(entry, settings)
-    theirs = measured(other, settings) if other is not None else None
-    policy: ReleasePolicy = load_policy(settings.models_dir, entry.card.name)
-    comparison = compare(
-        (entry.label, list(own.scores)),
-        (theirs.label, list(theirs.scores)) if theirs else None,
-        policy.golden,
-        is_stylised=entry.card.kind == "style",
-    )
-    folder = report_folder(settings.state_dir, entry)
-    page = render(
-        comparison,
-        _sights(comparison, entry, other, settings),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        facts=_facts(own, policy),
-    )
-    with writing(folder):
-        write_text(folder / "release.html", page)
-        write_text(folder / "release.json", json.dumps(comparison.model_dump(mode="json"), indent=1))
-    return comparison, str(folder / "release.html")
-
-
-def _facts(own: GoldenRecord, policy: ReleasePolicy) -> dict[str, str]:
-    margins = policy.golden.model_dump()
-    return {"Device": own.device, **{name.replace("_", " "): f"{value:g}" for name, value in margins.items()}}
-
-
-def _sights(comparison: Comparison, entry: ModelEntry, other: ModelEntry | None, settings: Settings) -> list[Sight]:
-    """The scenes that speak loudest: where the version stays furthest behind, and the worst compressed ones."""
-    rows = sorted(comparison.rows, key=lambda row: row.worst_difference)[:SIGHTS]
-    sights = []
-    for row in rows:
-        item = next(
-            item
-            for item in items_of(row.scale)
-            if (item.degradation, item.scene.name) == (row.degradation, row.worst_scene)
-        )
-        with upscaler(entry, row.scale, settings) as upscale:
-            source, candidate, truth = figures_of(item, upscale)
-        production = None
-        if other is not None and row.scale in other.card.scales:
-            with upscaler(other, row.scale, settings) as upscale:
-                production = figures_of(item, upscale)[1]
-        beside = f"{row.worst_difference:+.2f} dB against {comparison.production or 'bicubic'}"
-        sights.append(
-            sight(f"{row.title}, {row.worst_scene}, scale {row.scale}", beside, source, candidate, production, truth)
-        )
-    return sights

@@ -17,7 +17,7 @@ from sr_tasks.config import REPOSITORY
 from sr_tasks.registry.registry import Registry
 from tests import clips
 from tests.airflow.launcher import Launcher, finished, long_clip, states
-from tests.models.sample_models import random_network, write_model
+from tests.graphs.sample_models import random_network, write_model
 
 pytestmark = pytest.mark.airflow
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sr_tasks.config import Settings
+from sr_tasks.graphs.runtime import Session
 from sr_tasks.inference.backend import backend_for
 from sr_tasks.inference.loop import upscale_chunk
 from sr_tasks.inference.priority import giving_way
@@ -16,7 +17,6 @@ from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media.chunks import plan_chunks
 from sr_tasks.media.decode import ChunkReader
 from sr_tasks.media.encode import ChunkWriter
-from sr_tasks.models.runtime import Session
 from sr_tasks.records.encode import EncodeSettings
 from sr_tasks.records.media import Chunk
 from sr_tasks.records.prepared import PreparedModel

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from sr_tasks.__main__ import main
-from tests.models.sample_models import random_network, write_model
+from tests.graphs.sample_models import random_network, write_model
 
 Run = Callable[..., tuple[int, str]]
 Answer = Callable[..., dict[str, Any]]

@@ -10,7 +10,7 @@ import pytest
 from airflow.sdk.exceptions import ParamValidationError
 from sr_airflow.params import release_params
 
-from sr_tasks.models.release.request import ReleaseRequest
+from sr_tasks.release.request import ReleaseRequest
 from tests.dags.test_upscale_video import _HEAVY, _python
 
 

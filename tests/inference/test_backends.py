@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from sr_tasks.errors import ModelRejected, UsageError
+from sr_tasks.graphs.prepare import prepare
+from sr_tasks.graphs.runtime import Planes, Session
 from sr_tasks.inference.backend import BACKENDS, CPU_BACKENDS, backend_for
-from sr_tasks.models.prepare import prepare
-from sr_tasks.models.runtime import Planes, Session
 from sr_tasks.records.prepared import GraphVariant, PreparedModel
-from tests.models.sample_models import network_entry, noise_planes, random_network, resampler_entry, variant
+from tests.graphs.sample_models import network_entry, noise_planes, random_network, resampler_entry, variant
 
 WIDTH, HEIGHT = 63, 37
 

@@ -14,18 +14,18 @@ import onnxruntime
 import pytest
 
 from sr_tasks.errors import ModelRejected, UsageError
+from sr_tasks.graphs.convert import converted_graph
+from sr_tasks.graphs.graph import build_graph
+from sr_tasks.graphs.prepare import prepare
 from sr_tasks.inference import gpu_check
 from sr_tasks.inference.backend import BACKENDS, backend_for
 from sr_tasks.inference.backends import nvidia, onnxruntime_gpu
 from sr_tasks.inference.backends.bound import BoundSlot
 from sr_tasks.inference.backends.onnxruntime_gpu import CudaBackend, TensorRtBackend
-from sr_tasks.models.convert import converted_graph
-from sr_tasks.models.graph import build_graph
-from sr_tasks.models.prepare import prepare
 from sr_tasks.records.prepared import GraphVariant, PreparedModel
 from sr_tasks.registry.registry import Registry
+from tests.graphs.sample_models import network_entry, noise_planes, random_network, variant, write_model
 from tests.inference.gpu_stand_in import CPU, CUDA, TENSORRT, FakeRuntime, gpu, installed
-from tests.models.sample_models import network_entry, noise_planes, random_network, variant, write_model
 
 WIDTH, HEIGHT = 63, 37
 

@@ -9,13 +9,13 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from sr_tasks.graphs.graph import build_graph
 from sr_tasks.inference import machine
 from sr_tasks.inference.memory import Room, bytes_per_px, choose_tile_px, frames_in_flight
 from sr_tasks.inference.tiles import Layout
-from sr_tasks.models.graph import build_graph
 from sr_tasks.registry.entry import ModelEntry
 from sr_tasks.registry.registry import Registry
-from tests.models.sample_models import network_entry, network_model, random_network, resampler_entry, variant
+from tests.graphs.sample_models import network_entry, network_model, random_network, resampler_entry, variant
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMPACT = Registry(REPOSITORY / "include" / "models").get("compact-x2")
@@ -128,7 +128,7 @@ from sr_tasks.inference.backend import backend_for
 from sr_tasks.inference.memory import Room, choose_tile_px
 from sr_tasks.inference.opened import open_session
 from sr_tasks.registry.registry import Registry
-from sr_tasks.models.prepare import prepare
+from sr_tasks.graphs.prepare import prepare
 from sr_tasks.records.prepared import GraphVariant
 entry = Registry(Path("include/models")).get("bicubic")
 kind = GraphVariant(scale=2, chroma="420", bit_depth=8, chroma_location=1)

@@ -12,14 +12,14 @@ from loguru import logger
 from onnx import helper, numpy_helper
 
 from sr_tasks.errors import ChunkFailed, ModelRejected, UsageError
+from sr_tasks.graphs.graph import build_graph
+from sr_tasks.graphs.runtime import Planes, Session
 from sr_tasks.inference.backend import CPU_BACKENDS, backend_for
 from sr_tasks.inference.opened import open_session
-from sr_tasks.models.graph import build_graph
-from sr_tasks.models.runtime import Planes, Session
 from sr_tasks.records.prepared import GraphVariant, PreparedModel
 from sr_tasks.registry.entry import ModelEntry
 from sr_tasks.registry.registry import Registry
-from tests.models.sample_models import network_entry, noise_planes, random_network, resampler_entry, variant
+from tests.graphs.sample_models import network_entry, noise_planes, random_network, resampler_entry, variant
 
 WIDTH, HEIGHT = 141, 103
 MODELS = Path(__file__).resolve().parents[2] / "include" / "models"

@@ -9,7 +9,7 @@ import pytest
 from sr_tasks.errors import ModelRejected
 from sr_tasks.inference.tiles import Axis, Layout, plan_grid, required_halo
 from sr_tasks.records.cards import ModelCard
-from tests.models.sample_models import variant
+from tests.graphs.sample_models import variant
 
 PARTS: dict[str, Any] = {
     "name": "n", "version": "1", "title": "n", "architecture": "a", "scale": 2, "parameters": 0, "receptive_field": 9,

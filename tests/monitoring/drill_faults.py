@@ -12,8 +12,8 @@ import psutil
 from sr_embedded.client import Client
 
 from sr_tasks.config import REPOSITORY
-from sr_tasks.models.release.observations import Observation, Observations
 from sr_tasks.registry.registry import Registry
+from sr_tasks.release.observations import Observation, Observations
 from tests.airflow.launcher import long_clip, states
 from tests.monitoring.drill_case import Case, Round
 from tests.monitoring.drill_rules import FACTOR

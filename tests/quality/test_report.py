@@ -2,7 +2,6 @@
 
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -198,7 +197,3 @@ def test_lengths_of_time_read_well(seconds: float, text: str) -> None:
 )
 def test_sizes_read_well(count: int, text: str) -> None:
     assert size(count) == text
-
-
-def test_the_template_is_packaged(request: pytest.FixtureRequest) -> None:
-    assert (Path(request.config.rootpath) / "sr_tasks" / "quality" / "report.html").is_file()

@@ -12,7 +12,7 @@ from sr_tasks.config import Settings
 from sr_tasks.errors import LicenceNotAllowed, ModelRejected, ModelUnknown, TargetUnwritable, UsageError
 from sr_tasks.registry.channels import is_drawn
 from sr_tasks.registry.registry import Registry
-from tests.models.sample_models import write_model
+from tests.graphs.sample_models import write_model
 
 
 @pytest.fixture

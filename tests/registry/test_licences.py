@@ -9,7 +9,7 @@ from sr_tasks.errors import LicenceNotAllowed, ModelRejected, UsageError
 from sr_tasks.records.spdx import satisfies
 from sr_tasks.registry.licences import is_allowed, require_licence
 from sr_tasks.registry.registry import Registry
-from tests.models.sample_models import write_model
+from tests.graphs.sample_models import write_model
 
 
 @pytest.mark.parametrize(

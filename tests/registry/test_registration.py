@@ -14,7 +14,7 @@ from sr_tasks.errors import InputNotFound, ModelInvalid, UsageError, VersionExis
 from sr_tasks.records.cards import ModelCard, Weights, load_card
 from sr_tasks.registry import registration
 from sr_tasks.registry.registry import Registry
-from tests.models.sample_models import write_model
+from tests.graphs.sample_models import write_model
 
 NETWORK = b"a network, for all the registry knows"
 

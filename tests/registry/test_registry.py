@@ -8,7 +8,7 @@ import pytest
 
 from sr_tasks.errors import ModelRejected, ModelUnknown
 from sr_tasks.registry.registry import Registry
-from tests.models.sample_models import random_network, write_model
+from tests.graphs.sample_models import random_network, write_model
 
 
 def test_a_bare_name_gives_the_newest_version_and_numbers_compare_as_numbers(tmp_path: Path) -> None:

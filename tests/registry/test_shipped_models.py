@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from sr_tasks.config import Settings
+from sr_tasks.graphs.prepare import prepare
 from sr_tasks.inference.backend import CPU_BACKENDS, backend_for
-from sr_tasks.models.prepare import prepare
 from sr_tasks.registry.registry import Registry
-from tests.models.sample_models import variant
+from tests.graphs.sample_models import variant
 
 SHIPPED = Registry(Settings().models_dir)
 

@@ -16,7 +16,7 @@ from sr_tasks.config import Settings
 from sr_tasks.errors import InputNotFound, ModelRejected, UriNotAllowed
 from sr_tasks.registry import weights as files
 from sr_tasks.registry.registry import Registry
-from tests.models.sample_models import write_model
+from tests.graphs.sample_models import write_model
 
 DATA = b"weights of some size" * 1000
 SHA256 = hashlib.sha256(DATA).hexdigest()

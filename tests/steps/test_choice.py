@@ -25,7 +25,7 @@ from sr_tasks.registry.registry import Registry
 from sr_tasks.steps import plan, validate
 from sr_tasks.steps.records import SourceRecord
 from tests.clips import make
-from tests.models.sample_models import write_model
+from tests.graphs.sample_models import write_model
 from tests.steps.conftest import Enhance
 
 Validated = Callable[..., SourceRecord]

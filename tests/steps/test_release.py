@@ -14,12 +14,15 @@ from sr_tasks.__main__ import job_id_of
 from sr_tasks.config import Settings
 from sr_tasks.errors import QualityRefused, SrError, UsageError
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.models.release.observations import Observation, Observations
-from sr_tasks.models.release.record import ReleaseRecords
-from sr_tasks.models.release.request import ReleaseRequest, release_request
-from sr_tasks.quality import golden
 from sr_tasks.registry.registry import Registry
-from sr_tasks.steps import (
+from sr_tasks.release.golden import (
+    items,
+    measure,  # fmt: skip
+)
+from sr_tasks.release.observations import Observation, Observations
+from sr_tasks.release.record import ReleaseRecords
+from sr_tasks.release.request import ReleaseRequest, release_request
+from sr_tasks.steps import (  # fmt: skip
     assemble,
     assess,
     clean,
@@ -29,15 +32,14 @@ from sr_tasks.steps import (
     plan,
     prepare_model,
     release,
-    release_golden,
     release_watch,
     report,
     upscale,
     validate,
-)  # fmt: skip
+)
 from sr_tasks.telemetry.progress import Observers
 from tests.clips import Clip, make
-from tests.models.sample_models import random_network, write_model
+from tests.graphs.sample_models import random_network, write_model
 
 GATE = {"global_psnr_min": 20, "frame_psnr_min": 15, "block_psnr_min": 5, "ssim_min": 0.1, "plane_shift_max": 50,
         "block_shift_max": 250, "color_error_max": 50, "pixel_shift_max": 1, "seam_max": 200}  # fmt: skip
@@ -60,14 +62,14 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def few_scenes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The whole set is measured by hand; a few of its scenes are enough for what the steps do with the figures."""
-    classes = [one for one in golden.CLASSES if one.name in ("bicubic", "noise-3", "clip")]
-    scenes = [scene for scene in golden.photographs() if scene.name == "coffee"]
-    monkeypatch.setattr(golden, "CLASSES", classes)
-    monkeypatch.setattr(golden, "photographs", lambda: scenes)
-    monkeypatch.setattr(golden, "drawn", lambda: ())
-    release_golden.items_of.cache_clear()
+    classes = [one for one in items.CLASSES if one.name in ("bicubic", "noise-3", "clip")]
+    scenes = [scene for scene in items.photographs() if scene.name == "coffee"]
+    monkeypatch.setattr(items, "CLASSES", classes)
+    monkeypatch.setattr(items, "photographs", lambda: scenes)
+    monkeypatch.setattr(items, "drawn", lambda: ())
+    measure.items_of.cache_clear()
     yield
-    release_golden.items_of.cache_clear()
+    measure.items_of.cache_clear()
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from sr_tasks.steps import pipeline, plan, prepare_model, validate
 from sr_tasks.steps.records import ModelRecord
 from sr_tasks.telemetry.progress import Observers
 from tests.clips import Clip, make
-from tests.models.sample_models import network_model, write_model
+from tests.graphs.sample_models import network_model, write_model
 from tests.steps.conftest import Enhance
 
 CLIP = Clip(frames=6, width=142, height=102, sound="aac")

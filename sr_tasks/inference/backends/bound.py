@@ -4,8 +4,8 @@ import numpy as np
 import onnxruntime as ort
 
 from sr_tasks.errors import ChunkFailed
-from sr_tasks.models.runtime import Planes
-from sr_tasks.models.verify import ONNXRUNTIME_ERRORS
+from sr_tasks.graphs.runtime import Planes
+from sr_tasks.graphs.verify import ONNXRUNTIME_ERRORS
 from sr_tasks.planes.arrays import dtype_of
 from sr_tasks.records.prepared import GraphVariant
 

@@ -4,10 +4,10 @@ import numpy as np
 import onnxruntime as ort
 
 from sr_tasks.errors import ChunkFailed, ModelRejected, UsageError
+from sr_tasks.graphs.runtime import BackendName, Plane, Planes, Precision, Session
+from sr_tasks.graphs.verify import ONNXRUNTIME_ERRORS
 from sr_tasks.inference.backends.pool import PooledSession
 from sr_tasks.inference.backends.processor import cpu_architecture, cpu_name
-from sr_tasks.models.runtime import BackendName, Plane, Planes, Precision, Session
-from sr_tasks.models.verify import ONNXRUNTIME_ERRORS
 from sr_tasks.records.prepared import PreparedModel
 
 

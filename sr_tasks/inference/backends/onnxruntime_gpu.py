@@ -15,12 +15,12 @@ from loguru import logger
 from onnx import TensorProto, helper
 
 from sr_tasks.errors import ModelRejected, UsageError
+from sr_tasks.graphs.runtime import BackendName, Precision, Session
+from sr_tasks.graphs.verify import ONNXRUNTIME_ERRORS
 from sr_tasks.inference.backends import nvidia
 from sr_tasks.inference.backends.bound import BoundSlot
 from sr_tasks.inference.backends.nvidia import Gpu
 from sr_tasks.inference.backends.pool import PooledSession
-from sr_tasks.models.runtime import BackendName, Precision, Session
-from sr_tasks.models.verify import ONNXRUNTIME_ERRORS
 from sr_tasks.records.prepared import PreparedModel
 from sr_tasks.storage.atomic import sync, write_text
 

@@ -7,9 +7,9 @@ import openvino as ov
 from openvino.passes import ConstantFolding, Manager
 
 from sr_tasks.errors import ChunkFailed, ModelRejected
+from sr_tasks.graphs.runtime import BackendName, Plane, Planes, Precision, Session
 from sr_tasks.inference.backends.pool import PooledSession
 from sr_tasks.inference.backends.processor import cpu_architecture
-from sr_tasks.models.runtime import BackendName, Plane, Planes, Precision, Session
 from sr_tasks.records.prepared import PreparedModel
 
 _DEVICE = "CPU"

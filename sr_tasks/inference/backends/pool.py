@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 
 from sr_tasks.errors import UsageError
-from sr_tasks.models.cache import note_use
-from sr_tasks.models.runtime import Planes
+from sr_tasks.graphs.cache import note_use
+from sr_tasks.graphs.runtime import Planes
 from sr_tasks.planes.arrays import check_planes, dtype_of
 from sr_tasks.records.prepared import PreparedModel
 

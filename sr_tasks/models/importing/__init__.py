@@ -1,1 +1,0 @@
-"""Importing: everything between a weight file somebody has and a network of the registry. Decides no routes."""

@@ -1,0 +1,1 @@
+"""The golden set: scenes whose truth is known, degraded, enlarged by a version and measured against the truth."""
