@@ -68,7 +68,7 @@ drill: .venv/.dev ## Raise every alert by its fault on a real Airflow, and do wh
 	@eval "exec env PYTHONPATH=.:plugins $(PYTHON) -m tests.monitoring.drill $$ARGS"
 
 gpu-check: .venv/.runtime ## On a machine with an NVIDIA GPU, prove the CUDA and TensorRT providers (MODEL=compact-x2)
-	@exec env PYTHONPATH=. $(PYTHON) -m sr_tasks.inference.gpu_check $(if $(MODEL),"$$MODEL")
+	@exec env PYTHONPATH=. $(PYTHON) -m sr_tasks.commands.gpu_check $(if $(MODEL),"$$MODEL")
 
 clean: ## Stop Airflow and remove everything that was made, but out/
 	@if [ -x $(PYTHON) ] && [ -d .airflow ]; then $(EMBEDDED) down; fi

@@ -5,6 +5,7 @@ import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Final
 
 import av
 
@@ -15,7 +16,10 @@ from sr_tasks.records.media import PicturePlan
 from sr_tasks.records.prepared import PreparedModel
 from sr_tasks.steps.records import PlanRecord
 
-_ROOMS = ("graphs", "inference", "media", "planes", "records")
+PACKAGE: Final = Path(__file__).resolve().parent.parent
+_RECORDS = ("cards", "codecs", "colour", "containers", "degradation", "encode", "layout", "media", "prepared", "spdx")
+CHUNK_CODE: Final = ("graphs", "inference", "media", "planes", *(f"records/{name}.py" for name in _RECORDS))
+"""Folders and files of the library that can change a chunk's bytes: these rooms, and the records that they read."""
 
 
 def fingerprint(
@@ -41,13 +45,15 @@ def fingerprint(
 
 
 @functools.cache
-def code_version(rooms: tuple[str, ...] = _ROOMS) -> str:
-    """PyAV's version, which stands for the encoders, and a hash of the modules that make a chunk.
+def code_version(parts: tuple[str, ...] = CHUNK_CODE, package: Path = PACKAGE) -> str:
+    """PyAV's version, which stands for the encoders, and a hash of the modules of `parts` of the library in `package`.
 
-    A deployment that is updated between a crash and the resume must not join chunks of two programs.
+    Chunks of two programs must not be joined when a deployment is updated between a crash and the resume. What cannot
+    change a chunk is left out, so that an update of it does not throw away the chunks of unfinished jobs.
     """
     digest = hashlib.sha256()
-    package = Path(__file__).resolve().parent.parent
-    for path in sorted(path for room in rooms for path in (package / room).rglob("*.py")):
-        digest.update(path.read_bytes())
+    for part in parts:
+        path = package / part
+        for module in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(module.read_bytes())
     return f"av {av.__version__}, {digest.hexdigest()}"

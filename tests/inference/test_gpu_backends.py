@@ -13,11 +13,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from sr_tasks.commands import gpu_check
 from sr_tasks.errors import ModelRejected, UsageError
 from sr_tasks.graphs.convert import converted_graph
 from sr_tasks.graphs.graph import build_graph
 from sr_tasks.graphs.prepare import prepare
-from sr_tasks.inference import gpu_check
 from sr_tasks.inference.backend import BACKENDS, backend_for
 from sr_tasks.inference.backends import nvidia, onnxruntime_gpu
 from sr_tasks.inference.backends.bound import BoundSlot

@@ -1,4 +1,4 @@
-"""Proves on a machine with a GPU what tests elsewhere cannot: `python -m sr_tasks.inference.gpu_check [MODEL]`.
+"""Proves on a machine with a GPU what tests elsewhere cannot: `python -m sr_tasks.commands.gpu_check [MODEL]`.
 
 That the providers load, that what they compute matches the CPU, that engines are found again, and how fast it is.
 Exits with 0 if all holds, 1 if something does not, 3 on a machine without an NVIDIA GPU.
