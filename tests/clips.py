@@ -102,13 +102,14 @@ def pts_of(path: Path) -> list[Fraction]:
         return [frame.pts * frame.time_base for frame in container.decode(video=0)]
 
 
-def wipe_packet(path: Path, number: int) -> None:
-    """Zero the payload of one packet in the order of the file."""
+def wipe_packet(path: Path, number: int, *, kept: float = 0.0) -> None:
+    """Zero the payload of one packet in the order of the file, but for its beginning: the share `kept`."""
     with av.open(str(path)) as container:
         packets = [p for p in container.demux(video=0) if p.size]
         offset, size = packets[number].pos, packets[number].size
     data = bytearray(path.read_bytes())
-    data[offset : offset + size] = bytes(size)
+    first = offset + int(size * kept)
+    data[first : offset + size] = bytes(offset + size - first)
     path.write_bytes(data)
 
 

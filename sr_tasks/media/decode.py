@@ -31,6 +31,9 @@ class ChunkReader:
     chunk: Chunk
     picture: PicturePlan = UNTOUCHED
     damaged_pts: list[int] = field(default_factory=list)
+    held_bytes: int = 0
+    """Bytes of decoded frames that are kept while the chunk is read. A decoder writes further frames into the memory of
+    those that were let go; where none is, it takes new memory, all zeros."""
 
     def frames(self) -> Generator[DecodedFrame, None, None]:
         """The chunk's frames as the network sees them, every planned time stamp once, ascending.
@@ -40,7 +43,7 @@ class ChunkReader:
         """
         start = first_stored(self.chunk, self.picture)
         proof = _Proof(self.chunk)
-        for item in presented(self._stored_frames(start), self.picture, start):
+        for item in presented(self._held(self._stored_frames(start)), self.picture, start):
             if item.pts < self.chunk.start_pts:
                 continue
             if item.pts >= self.chunk.end_pts:
@@ -50,6 +53,15 @@ class ChunkReader:
                 self.damaged_pts.append(item.pts)
             yield item
         proof.require(self.path)
+
+    def _held(self, items: Iterator[DecodedFrame]) -> Iterator[DecodedFrame]:
+        held: list[VideoFrame] = []
+        left = self.held_bytes
+        for item in items:
+            if left > 0:
+                held.append(item.frame)
+                left -= sum(plane.buffer_size for plane in item.frame.planes)
+            yield item
 
     def _stored_frames(self, start: int) -> Iterator[DecodedFrame]:
         """The file's frames from its time stamp `start` on, to its end, and before them those decoded on the way."""

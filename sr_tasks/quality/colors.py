@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_tasks.quality.cells import CELL, Floats, Located, allowance, beyond, cells, worst_shift
+from sr_tasks.quality.clipping import cut_off
 from sr_tasks.quality.mixing import FEWEST_CELLS, MixTrack
 
 _FINE_CELL = 4
@@ -56,6 +57,10 @@ class Compared:
         down, across = max(1, side // self.down), max(1, side // self.across)
         return cells(self.values, down, across), cells(self.errors, down, across)
 
+    def cut_in_cells(self) -> Floats:
+        """What the ends of the scale cut off the values, likewise."""
+        return cells(cut_off(self.values), max(1, CELL // self.down), max(1, CELL // self.across))
+
 
 class ColorTrack:
     """Takes colour figures of frames in order."""
@@ -73,10 +78,15 @@ class ColorTrack:
         allowed = [luma_allowed, *(_allowed(plane, e) for plane, e in zip(chroma, errors[1:], strict=True))]
         are_few = errors[0].size < FEWEST_CELLS
         finer = [plane.in_cells(_FINE_CELL) for plane in (luma, *chroma)] if are_few else found
+        mix = self._mixing.look(
+            *(_stacked(each) for each in zip(*finer, strict=True)),
+            are_fine=are_few,
+            cut_off=lambda: _stacked([plane.cut_in_cells() for plane in (luma, *chroma)]),
+        )
         return ColorFigures(
             plane_shifts=tuple(beyond(float(e.mean()), a) for e, a in zip(errors, allowed, strict=True)),
             chroma_block_shifts=tuple(worst_shift(e, a) for e, a in zip(errors[1:], allowed[1:], strict=True)),
-            color_error=self._mixing.look(*(_stacked(each) for each in zip(*finer, strict=True)), are_fine=are_few),
+            color_error=mix,
         )
 
     def _compared(self, luma: Compared, source: Plane, output: Plane, scale: int) -> Compared:

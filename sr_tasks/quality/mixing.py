@@ -1,5 +1,7 @@
 """Finds wrong colour matrices and ranges: errors that are a linear mix of the source's planes. Keeps moments only."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,11 @@ FEWEST_CELLS = 16
 """With fewer cells only known mistakes are looked for, not any mix."""
 LEFT_SHARE, LEFT_VARYING_SHARE = 0.45, 0.7
 """A known mistake is found if it leaves less than this share of the error's energy, and of what of it varies."""
+
+CLEAR = 0.4
+"""Codes of a mix up to which it is not asked whether the ends of the scale explain it."""
+_CUT_FLOOR = 0.25
+"""Variance of what is cut off, in squared codes, below which it explains nothing."""
 
 _WEIGHTS = ((0.299, 0.114), (0.2126, 0.0722), (0.2627, 0.0593))
 """Of red and blue in luma: BT.601, BT.709, BT.2020."""
@@ -30,13 +37,17 @@ class MixTrack:
         self._known_of = self._errors_of = np.zeros((1, 1), np.float32)
         self._energy = np.zeros(1, np.float32)
 
-    def look(self, values: Floats, errors: Floats, *, are_fine: bool = False) -> float:
+    def look(
+        self, values: Floats, errors: Floats, *, are_fine: bool = False, cut_off: Callable[[], Floats] | None = None
+    ) -> float:
         """Take in a frame: the source's cells and what is wrong with them, both `[planes, rows, columns]` in codes.
 
         Returns the codes (RMS, worst plane) of the errors that a linear mix of the planes explains. Noise of a codec is
         no such mix, and content without colour or contrast gives 0. Where there are few cells, a known mistake (matrix,
         range, planes swapped) still is found. `are_fine`: the cells are smaller than usual, so that detail which the
-        enlargement softens shows in them; then only known mistakes are looked for.
+        enlargement softens shows in them; then only known mistakes are looked for. `cut_off` gives the codes that the
+        ends of the scale take off the cells, of the same shape: what goes with them is no mix. It is called only where
+        that matters.
         """
         count = values[0].size
         self._looks += 1
@@ -46,7 +57,10 @@ class MixTrack:
             return found
         wide, wide_errors = (np.stack([_fours(plane) for plane in each]) for each in (values, errors))
         share = min(1.0, float(np.sqrt(count / ENOUGH_CELLS)))
-        return max(found, share * self._any_mix(wide, wide_errors, weight))
+        mix = share * self._any_mix(wide, wide_errors, weight)
+        if mix > CLEAR and cut_off is not None:
+            mix = min(mix, share * _mix_beside(wide, wide_errors, np.stack([_fours(plane) for plane in cut_off()])))
+        return max(found, mix)
 
     def _any_mix(self, values: Floats, errors: Floats, weight: np.float32) -> float:
         """`[planes, cells]` both."""
@@ -81,6 +95,20 @@ class MixTrack:
             if _left(mix, *about_means, varying) <= LEFT_VARYING_SHARE:
                 best = float(np.sqrt(made.max()))
         return best
+
+
+def _mix_beside(values: Floats, errors: Floats, cut: Floats) -> float:
+    """Codes of the errors of a frame that a mix explains and what is cut off does not; `[planes, cells]` all."""
+    planes, count = values.shape
+    known = np.concatenate([values, cut])
+    known = known - known.mean(axis=1)[:, None]
+    covariance = known @ known.T / count
+    if np.diag(covariance)[planes:].max() < _CUT_FLOOR**2:
+        return float("inf")
+    steadied = covariance + np.diag([VARIANCE_FLOOR] * planes + [_CUT_FLOOR] * planes).astype(np.float32)
+    mix = np.linalg.solve(steadied, known @ errors.T / count).T[:, :planes]
+    explained = np.diag(mix @ covariance[:planes, :planes] @ mix.T)
+    return float(np.sqrt(max(0.0, float(np.max(explained)))))
 
 
 def _energy(mix: Floats, known: Floats) -> Floats:

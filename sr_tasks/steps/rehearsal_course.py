@@ -51,6 +51,7 @@ _PLACES = 3
 _WHOLE_BYTES: Final = 48 << 20
 """Of a source up to that size the other streams are joined whole, of a larger one their first seconds."""
 _EXCERPT_S: Final = 10.0
+_HELD_BYTES: Final = 256 << 20
 _OTHER_COPY: Final = "Check it in a media player; if it plays, convert it with another program first."
 
 
@@ -262,14 +263,18 @@ class _Course:
 
     def _refuse_chance(self, chunk: Chunk, seen: str) -> None:
         """Some decoders leave what is damaged as the memory happened to be: such frames are not the same twice."""
-        again = hashlib.sha256()
-        for item in ChunkReader(path=self._path, chunk=chunk, picture=self.source.media.picture).frames():
-            _note(again, planes_of(item.frame)[:3])  # alpha does not go through the session
-        if again.hexdigest() != seen:
+        if any(self._decoded(chunk, held_bytes) != seen for held_bytes in (0, _HELD_BYTES)):
             raise InputDamaged(
                 f"Frames of {self._path.name} are damaged so that they are decoded differently each time.",
                 hint="Find a better copy of the source, or convert it with another program first.",
             )
+
+    def _decoded(self, chunk: Chunk, held_bytes: int) -> str:
+        digest = hashlib.sha256()
+        reader = ChunkReader(path=self._path, chunk=chunk, picture=self.source.media.picture, held_bytes=held_bytes)
+        for item in reader.frames():
+            _note(digest, planes_of(item.frame)[:3])  # alpha does not go through the session
+        return digest.hexdigest()
 
     def _refuse_damage(self, place: Place, damaged: int) -> None:
         """By the rule of the job, where all of its frames are here."""

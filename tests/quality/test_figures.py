@@ -158,3 +158,40 @@ def test_downscaling_gives_the_source_back(scale: int, depth: int) -> None:
     output = output_picture(frame, 128, 96, scale)
     inside = np.s_[8:-8, 8:-8]
     assert peak_signal_noise_ratio(source.luma[inside], output.luma[inside], data_range=255) > 51.5
+
+
+def at_the_ends() -> list[np.ndarray]:
+    """Luma and chroma that are soft, but for tiles of px that alternate with the strongest code or with none."""
+    rng = np.random.default_rng(5)
+    planes = []
+    for side in ((144, 192), (72, 96), (72, 96)):
+        tile = cv2.resize(rng.random((9, 12)).astype(np.float32), side[::-1], interpolation=cv2.INTER_NEAREST)
+        soft = cv2.GaussianBlur(rng.normal(0, 1, side).astype(np.float32), (0, 0), 8) * 800 + 128
+        is_end = rng.random(side) < 0.5
+        plane = np.where(tile < 0.2, np.where(is_end, 255, 120), np.clip(soft, 40, 215))
+        planes.append(np.where(tile > 0.8, np.where(is_end, 0, 130), plane).astype(np.uint8))
+    return planes
+
+
+def enlarged(planes: list[np.ndarray]) -> list[np.ndarray]:
+    return [cv2.resize(plane, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC) for plane in planes]
+
+
+def colour_error(source: list[np.ndarray], output: list[np.ndarray]) -> float:
+    frame = Frame(pts=0, planes=tuple(output), bit_depth=8)
+    color = compare(picture(*source), output_picture(frame, 192, 144, 2)).color
+    assert color is not None
+    return color.color_error
+
+
+def test_what_the_ends_of_the_scale_cut_off_is_no_mix() -> None:
+    """An enlargement of px that alternate overshoots, and black and white have no room for that."""
+    source = at_the_ends()
+    assert colour_error(source, enlarged(source)) < 0.6
+
+
+def test_a_mix_is_found_in_a_picture_at_the_ends_of_the_scale() -> None:
+    source = at_the_ends()
+    luma, *chroma = enlarged(source)
+    narrower = np.round(16 + luma * (219 / 255)).astype(np.uint8)
+    assert colour_error(source, [narrower, *chroma]) > 4

@@ -40,6 +40,18 @@ def test_more_damage_than_allowed_fails_without_an_output(settings: Settings, tm
     assert result["quality"]["damaged_frames"] == 4
 
 
+@pytest.mark.parametrize(("name", "codec", "pix_fmt"), [("a.mov", "mjpeg", "yuvj420p"), ("a.avi", "ffv1", "yuv420p")])
+@pytest.mark.parametrize("number", [2, 6, 10])
+def test_a_picture_that_comes_out_of_chance_is_refused_before_any_work(
+    settings: Settings, tmp_path: Path, name: str, codec: str, pix_fmt: str, number: int
+) -> None:
+    """What these decoders do not reach stays as their memory was."""
+    source = make(tmp_path / name, Clip(frames=12, width=64, height=48, codec=codec, pix_fmt=pix_fmt, noise=8))
+    wipe_packet(source, number, kept=0.6)
+    with pytest.raises(InputDamaged, match="differently each time"):
+        validate.run(JobSpec(source=str(source), model="bicubic"), "job", settings)
+
+
 def test_a_source_written_to_while_the_job_runs_is_noticed(settings: Settings, tmp_path: Path) -> None:
     source = make(tmp_path / "clip.mp4", frames=12)
     validate.run(JobSpec(source=str(source), model="bicubic"), "job", settings)
