@@ -7,11 +7,11 @@ from sr_airflow import questions
 from sr_airflow.alerts import links
 from sr_airflow.alerts.alert import Alert, Kind
 from sr_airflow.alerts.delivery import tell
-from sr_airflow.alerts.found import model_of
 from sr_airflow.alerts.observing import settings_of_callback
 from sr_airflow.questions import Question
 from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
+from sr_tasks.jobs.view import JobView
 
 _WAITING = frozenset({"awaiting_input", "deferred"})
 """Parked by the first try, or waiting by a trigger after one that was lost."""
@@ -56,7 +56,7 @@ def _alert(question: Question, settings: Settings) -> Alert:
         hint=f"Without an answer the output is {outcome} then.",
         code="REVIEW_LAPSES",
         step=question.task_id,
-        model=model_of(JobFolder(settings.workdir, question.run_id)),
+        model=JobView.of(JobFolder(settings.workdir, question.run_id)).model,
         job_url=links.job(question.dag_id, question.run_id),
         log_url=links.review(question.dag_id, question.run_id, question.task_id),
         report=links.report(question.run_id),

@@ -80,8 +80,8 @@ class Review(ApprovalOperator):
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
         with running_step() as step, _answer_taken(step):
+            from sr_tasks.records.job import ReviewRecord
             from sr_tasks.steps import review
-            from sr_tasks.steps.records import ReviewRecord
 
             if "error" not in event:
                 is_approved = event["chosen_options"] == [self.APPROVE]

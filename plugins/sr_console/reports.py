@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import InputNotFound
 from sr_tasks.jobs.folder import JobFolder
+from sr_tasks.records.assessment import Pictures
 from sr_tasks.storage import failures, transfer, uris
 from sr_tasks.storage.uris import S3Object
 
@@ -19,17 +20,6 @@ View = Literal["source", "bicubic", "output"]
 MAX_PAGE_BYTES = 32 << 20
 _REPORT_SUFFIX = ".report.html"
 _HEADS = {"data:image/png;base64,": "image/png", "data:image/jpeg;base64,": "image/jpeg"}
-
-
-class _Row(BaseModel):
-    """One row of pictures as `assess` left it: data URIs."""
-
-    source: str
-    bicubic: str
-    output: str
-
-
-_ROWS = TypeAdapter(list[_Row])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +61,7 @@ def picture(job_id: str, number: int, view: View, settings: Settings) -> Image:
     if number < 0 or rows is None:
         raise missing
     try:
-        uri: str = getattr(_ROWS.validate_json(rows)[number], view)
+        uri: str = getattr(Pictures.model_validate_json(rows).root[number], view)
         head, _, text = uri.partition(",")
         return Image(content=base64.b64decode(text, validate=True), media_type=_HEADS[f"{head},"])
     except (IndexError, KeyError, ValidationError, binascii.Error) as exc:

@@ -12,9 +12,10 @@ from urllib.parse import unquote, urlsplit
 
 from sr_embedded.home import HomeSettings
 from sr_tasks.config import REPOSITORY, Settings
-from sr_tasks.errors import SrError
+from sr_tasks.errors import IntegrityBroken, SrError
 from sr_tasks.jobs.spec import JobSpec, job_spec
 from sr_tasks.jobs.status import JOB_DAG
+from sr_tasks.jobs.view import JobView
 
 Notice = Callable[[str], None]
 
@@ -45,7 +46,8 @@ def run(values: Mapping[str, Any], home: HomeSettings, settings: Settings, notic
         try:
             client.trigger(job_id, spec.model_dump(mode="json"))
             notice(f"Job {job_id}: {borrowed.state.url}/dags/{JOB_DAG}/runs/{job_id}")
-            error = watch.until_ended(job, sys.stderr)
+            ended = watch.until_ended(job, sys.stderr)
+            error = job.error(ended)
             log = job.log_of_failure(home.log_dir) if error else None
         except BaseException:
             _cancel(job)
@@ -55,8 +57,7 @@ def run(values: Mapping[str, Any], home: HomeSettings, settings: Settings, notic
     if error is not None:
         _show_failure(error, log, notice)
         return error.exit_code
-    for name, uri in job.delivered().items():
-        print(f"{name:<9} {_shown(uri)}")
+    _show_delivery(ended)
     return 0
 
 
@@ -110,6 +111,17 @@ def _cancel(job: Any) -> None:
                 time.sleep(0.3)
     except SrError as exc:
         print(f"The job could not be cancelled: {exc}", file=sys.stderr)
+
+
+def _show_delivery(ended: JobView) -> None:
+    """Print the addresses of output, report and manifest. Raises IntegrityBroken if the job left none."""
+    if ended.delivery is None:
+        raise IntegrityBroken(
+            f"The job {ended.job_id} is done and does not say where its output is.",
+            hint="Its folder was removed in the same moment: the output is where it was asked for.",
+        )
+    for name in ("output", "report", "manifest"):
+        print(f"{name:<9} {_shown(getattr(ended.delivery, name))}")
 
 
 def _show_failure(error: SrError, log: Path | None, notice: Notice) -> None:

@@ -2,12 +2,12 @@
 
 import hashlib
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
-from sr_tasks.errors import SrError
+from sr_tasks.errors import SrError, known_errors
 from sr_tasks.telemetry.redaction import redacted
 
 _VARIABLE: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -17,6 +17,7 @@ _VARIABLE: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\s+"), " "),
 )
 """What differs between two messages of one cause: names, addresses, paths, hashes and numbers."""
+_CLOCKS_MAY_DIFFER = timedelta(minutes=1)
 
 
 class Failure(BaseModel):
@@ -49,6 +50,14 @@ class Failure(BaseModel):
             fingerprint=fingerprint(error.code, step, error.message),
             at=datetime.now(UTC),
         )
+
+    def is_of_run(self, started_at: datetime | None) -> bool:
+        """Whether it happened in the run that started then, and not in an earlier one. An unknown time counts as so."""
+        return self.at is None or started_at is None or self.at >= started_at - _CLOCKS_MAY_DIFFER
+
+    def error(self) -> SrError:
+        """The error it was made of, as far as it was kept."""
+        return known_errors().get(self.code, SrError)(self.message, hint=self.hint)
 
 
 def fingerprint(code: str, step: str, message: str) -> str:

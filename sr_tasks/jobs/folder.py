@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from loguru import logger
+from pydantic import BaseModel, ValidationError
 
 from sr_tasks.errors import IntegrityBroken, SrError, UsageError
 from sr_tasks.jobs.failure import Failure
@@ -30,16 +31,33 @@ class JobFolder:
 
     def load(self, name: str, kind: type[Record]) -> Record:
         """Raises IntegrityBroken if an earlier step did not leave the record."""
-        return kind.model_validate(self.load_json(name))
+        try:
+            return kind.model_validate(self.load_json(name))
+        except ValidationError as exc:
+            raise _unreadable(self.path / f"{name}.json") from exc
+
+    def find(self, name: str, kind: type[Record]) -> Record | None:
+        """The record for who looks at a job from outside: None if it is not there, or no more. A damaged one is logged
+        and counts as missing."""
+        if not self.has(name):
+            return None
+        try:
+            return self.load(name, kind)
+        except IntegrityBroken as exc:
+            if self.has(name):
+                logger.warning("{}", exc)
+            return None
+
+    def failure(self) -> Failure | None:
+        """The error that a step stored; None for none."""
+        return self.find("error", Failure)
 
     def load_json(self, name: str) -> Any:
         path = self.path / f"{name}.json"
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as exc:
-            raise IntegrityBroken(
-                f"The job folder has no readable {name}.json ({path}).", hint="Run the job again from its first step."
-            ) from exc
+            raise _unreadable(path) from exc
 
     def clear(self) -> None:
         """Forget what an earlier run under the same id left. Fetched sources stay."""
@@ -58,6 +76,12 @@ class JobFolder:
     def store_error(self, error: SrError, *, step: str = "", chunk: int | None = None) -> None:
         """Leave `error`: the error, and where and when it happened, with a fingerprint of its cause."""
         self.store("error", Failure.of(error, step=step, chunk=chunk))
+
+
+def _unreadable(path: Path) -> IntegrityBroken:
+    return IntegrityBroken(
+        f"The job folder has no readable {path.name} ({path}).", hint="Run the job again from its first step."
+    )
 
 
 def folder_name(job_id: str) -> str:

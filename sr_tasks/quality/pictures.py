@@ -8,12 +8,12 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from sr_tasks.quality.cells import BLOCK, Located
 from sr_tasks.quality.figures import FrameFigures, Picture
 from sr_tasks.quality.frames import Frame
 from sr_tasks.quality.tallies import Place
+from sr_tasks.records.assessment import PicturePair
 from sr_tasks.records.media import VideoInfo
 
 CROP_WIDTH, CROP_HEIGHT = 128, 96
@@ -32,26 +32,6 @@ _BT709 = (0.2126, 0.0722)
 _FULL_RANGE = 2
 
 Rgb = NDArray[np.uint8]
-
-
-class PicturePair(BaseModel):
-    """One region of one frame. Images are data URIs, turned as a player turns them; the size is the output's."""
-
-    model_config = ConfigDict(frozen=True)
-
-    reason: Literal["detailed", "worst"]
-    frame: int
-    time_s: float
-    x: int
-    y: int
-    """Source px of the top left corner, before turning."""
-    width: int
-    height: int
-    source: str
-    """The source's own px, to be shown enlarged without smoothing."""
-    bicubic: str
-    """The source enlarged by bicubic interpolation."""
-    output: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,8 @@ import jinja2
 from markupsafe import Markup
 from pydantic import BaseModel, ConfigDict
 
-from sr_tasks.quality.pictures import PicturePair
 from sr_tasks.quality.plots import Plot, draw
-from sr_tasks.records.assessment import Assessment, Decision, Extreme, IntegrityReport, Verdict
+from sr_tasks.records.assessment import Assessment, Decision, Extreme, IntegrityReport, PicturePair, Verdict
 from sr_tasks.records.cards import GateLimits
 from sr_tasks.records.media import MediaInfo, StreamPlan
 

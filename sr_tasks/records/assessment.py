@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, RootModel
 
 
 class _Record(BaseModel):
@@ -135,3 +135,25 @@ class Verdict(_Record):
     decision: Decision
     reasons: tuple[str, ...]
     hint: str = ""
+
+
+class PicturePair(_Record):
+    """One region of one frame. Images are data URIs, turned as a player turns them; the size is the output's."""
+
+    reason: Literal["detailed", "worst"]
+    frame: int
+    time_s: float
+    x: int
+    y: int
+    """Source px of the top left corner, before turning."""
+    width: int
+    height: int
+    source: str
+    """The source's own px, to be shown enlarged without smoothing."""
+    bicubic: str
+    """The source enlarged by bicubic interpolation."""
+    output: str
+
+
+class Pictures(RootModel[tuple[PicturePair, ...]]):
+    """All pairs of a report, in its order."""

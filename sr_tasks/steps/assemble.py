@@ -8,7 +8,7 @@ from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.jobs.status import Task
 from sr_tasks.media.assemble import ChunkFile, assemble
-from sr_tasks.steps.records import ModelRecord, OutputRecord, PlanRecord, SourceRecord
+from sr_tasks.records.job import ModelRecord, OutputRecord, PlanRecord, SourceRecord
 from sr_tasks.steps.source import require_unchanged
 from sr_tasks.steps.timing import timed
 from sr_tasks.steps.upscale import marker_of

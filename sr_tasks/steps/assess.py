@@ -13,10 +13,10 @@ from sr_tasks.media.probe import probe
 from sr_tasks.quality import integrity
 from sr_tasks.quality.consistency import assess
 from sr_tasks.quality.pictures import Album
-from sr_tasks.records.assessment import Assessment, IntegrityReport
+from sr_tasks.records.assessment import Assessment, IntegrityReport, Pictures
+from sr_tasks.records.job import OutputRecord, SourceRecord
 from sr_tasks.records.media import MediaInfo, StreamPlan
 from sr_tasks.registry.registry import Registry
-from sr_tasks.steps.records import OutputRecord, SourceRecord
 from sr_tasks.steps.timing import timed
 from sr_tasks.telemetry.progress import FramesDone, Observers, Progress, ProgressFile
 from sr_tasks.telemetry.statsd import Instruments
@@ -42,7 +42,7 @@ def run(job_id: str, settings: Settings, observer: Progress | None = None) -> di
         album,
         is_stylised=Registry.of(settings).get(source.model).card.kind == "style",
     )
-    folder.store_json("pictures", [pair.model_dump(mode="json") for pair in album.pairs()])
+    folder.store("pictures", Pictures(tuple(album.pairs())))
     folder.store("assessment", assessment)
     folder.store("integrity", proof)
     folder.store("output_media", media)

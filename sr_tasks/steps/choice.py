@@ -10,11 +10,11 @@ from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import AUTO, JobSpec
 from sr_tasks.media.first_look import measured
 from sr_tasks.records.degradation import Degradation
+from sr_tasks.records.job import SourceRecord
 from sr_tasks.records.media import MediaInfo, VideoInfo
 from sr_tasks.registry.licences import require_licence
 from sr_tasks.registry.registry import ModelEntry, Registry
 from sr_tasks.registry.routing import Facts, load_routing
-from sr_tasks.steps.records import SourceRecord
 from sr_tasks.steps.source import first_bounds
 
 _DECIDING = ("source", "scale", "model", "restore", "content", "tenant")
@@ -74,7 +74,8 @@ def kept(spec: JobSpec, identity: str, folder: JobFolder) -> Choice | None:
     earlier, source = folder.load("spec", JobSpec), folder.load("source", SourceRecord)
     if source.identity != identity or any(getattr(earlier, name) != getattr(spec, name) for name in _DECIDING):
         return None
-    if folder.has("error") and folder.load_json("error").get("code") in (QualityRefused.code, ModelRejected.code):
+    failure = folder.failure()
+    if failure is not None and failure.code in (QualityRefused.code, ModelRejected.code):
         return None
     return Choice(model=source.model, reason=source.model_reason, level=source.level, degradation=source.degradation)
 

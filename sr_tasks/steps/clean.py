@@ -6,8 +6,8 @@ from typing import Any
 from sr_tasks.config import Settings
 from sr_tasks.errors import ReviewRejected
 from sr_tasks.jobs.folder import JobFolder
+from sr_tasks.records.job import ModelRecord
 from sr_tasks.steps import meter, observe
-from sr_tasks.steps.records import ModelRecord
 from sr_tasks.storage.workdir import ChunkStore
 
 
@@ -26,7 +26,8 @@ def run(job_id: str, settings: Settings, *, failed: bool) -> dict[str, Any]:
         store = ChunkStore(settings.workdir, folder.load("model", ModelRecord).fingerprint)
         removed = store.release(job_id, keep=failed)
     if folder.path.is_dir():
-        is_kept = failed and folder.has("error") and folder.load_json("error").get("code") == ReviewRejected.code
+        failure = folder.failure()
+        is_kept = failed and failure is not None and failure.code == ReviewRejected.code
         unneeded = ("source-", ".source-", ".output.") if is_kept else ("source-", ".source-", ".output.", "output.")
         for path in folder.path.iterdir():
             if path.name.startswith(unneeded):

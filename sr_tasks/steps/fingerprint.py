@@ -12,9 +12,9 @@ import av
 from sr_tasks.inference.backend import CPU_BACKENDS
 from sr_tasks.records.cards import ModelCard
 from sr_tasks.records.encode import EncodeSettings
+from sr_tasks.records.job import PlanRecord
 from sr_tasks.records.media import PicturePlan
 from sr_tasks.records.prepared import PreparedModel
-from sr_tasks.steps.records import PlanRecord
 
 PACKAGE: Final = Path(__file__).resolve().parent.parent
 _RECORDS = ("cards", "codecs", "colour", "containers", "degradation", "encode", "layout", "media", "prepared", "spdx")

@@ -12,8 +12,9 @@ from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.manifest import SCHEMA_VERSION
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.records.assessment import Assessment, IntegrityReport, Verdict
+from sr_tasks.records.job import ModelRecord, OutputRecord, PlanRecord, ReviewRecord, SourceRecord
 from sr_tasks.records.media import MediaInfo
-from sr_tasks.steps.records import ModelRecord, OutputRecord, PlanRecord, ReviewRecord, SourceRecord, encode_settings
+from sr_tasks.steps.encoding import encode_settings
 from sr_tasks.steps.timing import noted
 
 SIDECARS = ("manifest.json", "report.html")

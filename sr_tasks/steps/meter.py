@@ -6,8 +6,8 @@ from loguru import logger
 
 from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
+from sr_tasks.records.job import OutputRecord
 from sr_tasks.records.media import MediaInfo
-from sr_tasks.steps.records import OutputRecord
 from sr_tasks.telemetry.statsd import Instruments
 
 UNKNOWN = "UNKNOWN"
@@ -46,5 +46,5 @@ def _charge(folder: JobFolder, settings: Settings, instruments: Instruments) -> 
 
 
 def _blame(folder: JobFolder, settings: Settings, instruments: Instruments) -> None:
-    error = folder.load_json("error") if folder.has("error") else {}
-    instruments.job_failed(str(error.get("code", UNKNOWN)))
+    failure = folder.failure()
+    instruments.job_failed(UNKNOWN if failure is None else failure.code)

@@ -14,12 +14,12 @@ from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.records.assessment import Assessment, Verdict
+from sr_tasks.records.job import ModelRecord, OutputRecord, PlanRecord, SourceRecord
 from sr_tasks.registry.channels import is_drawn
 from sr_tasks.registry.registry import Registry
 from sr_tasks.release import watch
 from sr_tasks.release.observations import Observation, Observations
 from sr_tasks.release.paired import FRAMES, PairedResult, Party, paired_test, sampled
-from sr_tasks.steps.records import ModelRecord, OutputRecord, PlanRecord, SourceRecord, graph_variant
 
 SHADOW_FRAMES = 2
 
@@ -73,7 +73,8 @@ def _observe_done(folder: JobFolder, settings: Settings) -> None:
 
 
 def _observe_failed(folder: JobFolder, settings: Settings) -> None:
-    if not (folder.has("source") and folder.has("error")):
+    failure = folder.failure()
+    if failure is None or not folder.has("source"):
         return
     name, _, version = folder.load("source", SourceRecord).model.partition("@")
     Observations(settings.state_dir).put(
@@ -82,7 +83,7 @@ def _observe_failed(folder: JobFolder, settings: Settings) -> None:
             version=version,
             job_id=folder.path.name,
             at=datetime.now(UTC),
-            error_code=str(folder.load_json("error").get("code", "INTERNAL")),
+            error_code=failure.code,
         )
     )
     watch.consider(name, settings)
@@ -135,5 +136,5 @@ def _paired(other: str, folder: JobFolder, settings: Settings, chunk: int | None
         return PairedResult()  # a style is not meant to give its source back
     chosen, count = (chunks, FRAMES) if chunk is None else (chunks[chunk : chunk + 1], SHADOW_FRAMES)
     frames = sampled(Path(source.local_path), source.media.picture, chosen, source.media.video.bit_depth, count)
-    own, against = (Party(entry=entry, variant=graph_variant(spec, source, entry.card)) for entry in entries)
+    own, against = (Party(entry=entry, variant=source.variant(spec.scale, entry.card)) for entry in entries)
     return paired_test(own, against, frames, settings)

@@ -5,14 +5,13 @@ from datetime import UTC, datetime
 from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.quality.pictures import PicturePair
 from sr_tasks.quality.report import ReportData
 from sr_tasks.quality.report import render as render_page
-from sr_tasks.records.assessment import Assessment, IntegrityReport, Verdict
+from sr_tasks.records.assessment import Assessment, IntegrityReport, Pictures, Verdict
 from sr_tasks.records.cards import GateLimits
+from sr_tasks.records.job import ModelRecord, OutputRecord, PlanRecord, ReviewRecord, SourceRecord
 from sr_tasks.records.media import MediaInfo
 from sr_tasks.steps.manifest import versions
-from sr_tasks.steps.records import ModelRecord, OutputRecord, PlanRecord, ReviewRecord, SourceRecord
 from sr_tasks.steps.timing import noted
 from sr_tasks.storage import failures, uris
 from sr_tasks.storage.atomic import write_text
@@ -53,7 +52,7 @@ def render(folder: JobFolder, limits: GateLimits, source_at: Location, output_at
             is_gate_on=spec.gate,
             timings_s={**noted(folder), "upscale": output.upscale_s},
             software=versions(),
-            pictures=[PicturePair.model_validate(pair) for pair in folder.load_json("pictures")],
+            pictures=folder.load("pictures", Pictures).root,
         )
     )
 

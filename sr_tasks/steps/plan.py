@@ -9,8 +9,8 @@ from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.jobs.status import Task
 from sr_tasks.media.chunks import plan_chunks
 from sr_tasks.records.cards import ModelCard
+from sr_tasks.records.job import PlanRecord, SourceRecord
 from sr_tasks.registry.registry import Registry
-from sr_tasks.steps.records import PlanRecord, SourceRecord
 from sr_tasks.steps.source import require_unchanged
 from sr_tasks.steps.timing import timed
 from sr_tasks.storage.hashing import sha256_file

@@ -12,9 +12,10 @@ from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.jobs.status import Task
 from sr_tasks.media.spread import spread_frames
+from sr_tasks.records.job import ModelRecord, PlanRecord, SourceRecord
 from sr_tasks.registry.registry import Registry
+from sr_tasks.steps.encoding import encode_settings
 from sr_tasks.steps.fingerprint import fingerprint
-from sr_tasks.steps.records import ModelRecord, PlanRecord, SourceRecord, encode_settings, graph_variant
 from sr_tasks.steps.timing import timed
 from sr_tasks.storage.workdir import ChunkStore
 from sr_tasks.telemetry.statsd import Instruments
@@ -33,7 +34,7 @@ def _run(job_id: str, device: Device, settings: Settings) -> dict[str, Any]:
     plan = folder.load("plan", PlanRecord)
     video = source.media.video
     entry = Registry.of(settings).get(source.model)
-    variant = graph_variant(spec, source, entry.card)
+    variant = source.variant(spec.scale, entry.card)
     room = Room.of_device(device.gpu, plan.streams, max_task_bytes=settings.max_task_bytes)
     tile_px = choose_tile_px(entry, variant, video.width, video.height, room, wanted=settings.tile_px)
     grid = plan_grid(Layout.of(entry.card, variant), video.width, video.height, tile_px)

@@ -17,9 +17,9 @@ from sr_tasks.inference.machine import task_bytes
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media.confined import Bounds, confined
 from sr_tasks.records.codecs import Preset
+from sr_tasks.records.job import SourceRecord
 from sr_tasks.records.rehearsal import Rehearsal
 from sr_tasks.steps.fingerprint import code_version
-from sr_tasks.steps.records import SourceRecord
 from sr_tasks.storage.atomic import write_text
 
 BUDGET_S: Final = 2.0

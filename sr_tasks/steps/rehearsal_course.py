@@ -38,9 +38,10 @@ from sr_tasks.quality.consistency import assess
 from sr_tasks.records.assessment import Assessment
 from sr_tasks.records.codecs import Preset
 from sr_tasks.records.encode import EncodeSettings
+from sr_tasks.records.job import PlanRecord, SourceRecord
 from sr_tasks.records.media import Chunk, MediaInfo, StreamPlan
 from sr_tasks.records.rehearsal import Rehearsal, RehearsedPlace
-from sr_tasks.steps.records import PlanRecord, SourceRecord, encode_settings
+from sr_tasks.steps.encoding import encode_settings
 
 if TYPE_CHECKING:
     from hashlib import _Hash

@@ -8,11 +8,11 @@ from loguru import logger
 from sr_tasks.config import Settings
 from sr_tasks.errors import ReviewRejected
 from sr_tasks.jobs.folder import JobFolder
-from sr_tasks.records.assessment import Assessment, Verdict
+from sr_tasks.records.assessment import Assessment, Pictures, Verdict
+from sr_tasks.records.job import OutputRecord, ReviewRecord, SourceRecord
 from sr_tasks.registry.registry import Registry
 from sr_tasks.steps import page
 from sr_tasks.steps.assess import figures
-from sr_tasks.steps.records import OutputRecord, ReviewRecord, SourceRecord
 from sr_tasks.storage import uris
 
 _FIGURES = {
@@ -64,10 +64,11 @@ def _pictures(folder: JobFolder, pages: str) -> list[str]:
     """The worst frames side by side, as a table of pictures, and the way to the report."""
     if not pages:
         return []
-    shown = [(number, pair) for number, pair in enumerate(folder.load_json("pictures")) if pair["reason"] == "worst"]
+    pairs = folder.load("pictures", Pictures).root
+    shown = [(number, pair) for number, pair in enumerate(pairs) if pair.reason == "worst"]
     lines = ["| Worst places | Source, bicubic | Output |", "| --- | --- | --- |"] if shown else []
     for number, pair in shown:
-        place = f"frame {pair['frame']}, {pair['time_s']:.2f} s"
+        place = f"frame {pair.frame}, {pair.time_s:.2f} s"
         images = (f"![{of}, {place}]({pages}/pictures/{number}/{of})" for of in ("bicubic", "output"))
         lines.append(f"| {place} | {' | '.join(images)} |")
     return [*lines, "", f"[Open the report]({pages}/report)", ""]

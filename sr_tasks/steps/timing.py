@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 
 from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
+from sr_tasks.records.job import TaskTiming
 from sr_tasks.telemetry.statsd import Instruments
 
 Step = TypeVar("Step", bound=Callable[..., dict[str, Any]])
@@ -33,10 +34,10 @@ def timed(name: str) -> Callable[[Step], Step]:
 
 
 def note(folder: JobFolder, name: str, seconds: float) -> None:
-    folder.store_json(f"timings/{name}", {"seconds": round(seconds, 3)})
+    folder.store(f"timings/{name}", TaskTiming(seconds=round(seconds, 3)))
 
 
 def noted(folder: JobFolder) -> dict[str, float]:
     """Seconds by step, of the steps that are done."""
     files = sorted((folder.path / "timings").glob("*.json"))
-    return {file.stem: float(folder.load_json(f"timings/{file.stem}")["seconds"]) for file in files}
+    return {file.stem: folder.load(f"timings/{file.stem}", TaskTiming).seconds for file in files}

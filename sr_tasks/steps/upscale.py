@@ -21,10 +21,11 @@ from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media.assemble import reorder_depth
 from sr_tasks.media.decode import ChunkReader
 from sr_tasks.media.encode import ChunkWriter, prove_chunk
+from sr_tasks.records.job import ModelRecord, PlanRecord, SourceRecord
 from sr_tasks.records.media import Chunk
 from sr_tasks.registry.registry import Registry
 from sr_tasks.steps import observe
-from sr_tasks.steps.records import ModelRecord, PlanRecord, SourceRecord, encode_settings
+from sr_tasks.steps.encoding import encode_settings
 from sr_tasks.steps.source import require_unchanged
 from sr_tasks.storage.space import SpaceWatch
 from sr_tasks.storage.workdir import ChunkStore

@@ -24,10 +24,10 @@ from sr_tasks.media.tags import without_private
 from sr_tasks.media.timeline import temporary_table
 from sr_tasks.planes.targets import for_codec
 from sr_tasks.records.containers import TARGETS, holds
+from sr_tasks.records.job import OutputRecord, SourceRecord
 from sr_tasks.records.media import MediaInfo, ReadOptions, StreamPlan, VideoInfo
 from sr_tasks.steps.choice import Choice, choose, kept, require_possible
 from sr_tasks.steps.manifest import SIDECARS
-from sr_tasks.steps.records import OutputRecord, SourceRecord
 from sr_tasks.steps.source import first_bounds
 from sr_tasks.storage import transfer, uris
 from sr_tasks.storage.hashing import sha256_file

@@ -1,6 +1,5 @@
 """Progress as typed events, and the observers that show it. Observers never break or slow the work they observe."""
 
-import json
 import math
 import os
 import time
@@ -10,6 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from loguru import logger
+
+from sr_tasks.records.job import ChunkProgress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +89,8 @@ class ProgressFile:
         if event.done < event.total and now - self._written_at < self._interval_s:
             return
         self._written_at = now
-        record = {"done": event.done, "total": event.total, "fps": round(event.fps, 3), "updated": time.time()}
+        record = ChunkProgress(done=event.done, total=event.total, fps=round(event.fps, 3), updated=time.time())
         self._path.parent.mkdir(parents=True, exist_ok=True)
         partial = self._path.with_name(f".{self._path.stem}.{os.getpid()}.partial{self._path.suffix}")
-        partial.write_text(json.dumps(record), encoding="utf-8")
+        partial.write_text(record.model_dump_json(), encoding="utf-8")
         os.replace(partial, self._path)

@@ -18,10 +18,11 @@ from sr_tasks.media.chunks import plan_chunks
 from sr_tasks.media.decode import ChunkReader
 from sr_tasks.media.encode import ChunkWriter
 from sr_tasks.records.encode import EncodeSettings
+from sr_tasks.records.job import ModelRecord, PlanRecord, SourceRecord
 from sr_tasks.records.media import Chunk
 from sr_tasks.records.prepared import PreparedModel
 from sr_tasks.steps import plan, prepare_model, validate
-from sr_tasks.steps.records import ModelRecord, PlanRecord, SourceRecord, encode_settings
+from sr_tasks.steps.encoding import encode_settings
 
 
 @dataclass(frozen=True, kw_only=True)

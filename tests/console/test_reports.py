@@ -17,6 +17,7 @@ from sr_console import reports
 from sr_tasks.config import REPOSITORY, Settings
 from sr_tasks.errors import InputNotFound, SrError, UriNotAllowed
 from sr_tasks.jobs.folder import JobFolder
+from sr_tasks.records.assessment import PicturePair, Pictures
 
 JOB = "manual__2026-11-20T12:00:00+00:00"
 PAGE = "<!doctype html><title>\N{CHECK MARK} film</title>".encode()
@@ -41,6 +42,18 @@ def _data_uri(content: bytes, kind: str = "png") -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
+def _pair(**views: str) -> PicturePair:
+    """A row of pictures: the views that are given, else an empty PNG."""
+    shown = {**dict.fromkeys(("source", "bicubic", "output"), _data_uri(b"")), **views}
+    return PicturePair.model_validate(
+        {"reason": "worst", "frame": 7, "time_s": 0.28, "x": 0, "y": 0, "width": 64, "height": 48, **shown}
+    )
+
+
+def _store(settings: Settings, *pairs: PicturePair) -> None:
+    JobFolder(settings.workdir, JOB).store("pictures", Pictures(pairs))
+
+
 def test_the_report_of_a_job_is_that_of_its_folder_and_none_once_that_is_cleared(settings: Settings) -> None:
     assert reports.in_folder(JOB, settings) is None
     folder = JobFolder(settings.workdir, JOB).path
@@ -51,7 +64,7 @@ def test_the_report_of_a_job_is_that_of_its_folder_and_none_once_that_is_cleared
 
 def test_a_picture_is_the_bytes_that_the_report_shows(settings: Settings) -> None:
     row = {"source": _data_uri(b"one"), "bicubic": _data_uri(b"two", "jpeg"), "output": _data_uri(b"three", "jpeg")}
-    JobFolder(settings.workdir, JOB).store_json("pictures", [row, {**row, "output": _data_uri(b"other", "jpeg")}])
+    _store(settings, _pair(**row), _pair(**{**row, "output": _data_uri(b"other", "jpeg")}))
     first = reports.picture(JOB, 0, "source", settings)
     assert (first.content, first.media_type) == (b"one", "image/png")
     last = reports.picture(JOB, 1, "output", settings)
@@ -62,8 +75,7 @@ def test_a_picture_is_the_bytes_that_the_report_shows(settings: Settings) -> Non
 def test_a_picture_that_the_report_does_not_have_is_not_there(settings: Settings, number: int) -> None:
     with pytest.raises(InputNotFound, match="no picture"):
         reports.picture(JOB, number, "output", settings)
-    row = dict.fromkeys(("source", "bicubic", "output"), _data_uri(b"x"))
-    JobFolder(settings.workdir, JOB).store_json("pictures", [row])
+    _store(settings, _pair())
     with pytest.raises(InputNotFound, match="no picture"):
         reports.picture(JOB, number, "output", settings)
 
@@ -72,7 +84,7 @@ def test_a_picture_that_the_report_does_not_have_is_not_there(settings: Settings
     "uri", ["data:text/html;base64,PGI+", "data:image/svg+xml;base64,PGI+", "/etc/passwd", "", ","]
 )
 def test_nothing_but_a_png_or_jpeg_is_taken_for_a_picture(settings: Settings, uri: str) -> None:
-    JobFolder(settings.workdir, JOB).store_json("pictures", [dict.fromkeys(("source", "bicubic", "output"), uri)])
+    _store(settings, _pair(output=uri))
     with pytest.raises(InputNotFound, match="no picture"):
         reports.picture(JOB, 0, "output", settings)
 

@@ -17,6 +17,7 @@ import pytest
 from sr_tasks.config import REPOSITORY
 from sr_tasks.errors import ChunkFailed, InputNotFound, SrError
 from sr_tasks.jobs.folder import JobFolder
+from sr_tasks.records.assessment import Decision, Verdict
 from tests.dags.fakes import FakeSteps
 from tests.dags.receivers import Mailbox, Webhook, html_of
 
@@ -218,7 +219,8 @@ def test_a_review_tells_reviewers_where_to_answer(
     from sr_airflow.alerts.callbacks import ReviewNeeded
 
     monkeypatch.setenv("SR_REVIEW_EMAIL", "eyes@example.org")
-    JobFolder(alerted, "job").store_json("verdict", {"reasons": ["Frame 7 is 0.4 dB below the limit."]})
+    verdict = Verdict(decision=Decision.NEEDS_REVIEW, reasons=("Frame 7 is 0.4 dB below the limit.",))
+    JobFolder(alerted, "job").store("verdict", verdict)
     ReviewNeeded()({**_context("job"), "ti": SimpleNamespace(task_id="review", dag_id="upscale_video")})
     assert webhook.texts == [], "reviewers have a channel of their own"
     (mail,) = mailbox.mails

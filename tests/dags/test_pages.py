@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from sr_tasks.jobs.folder import JobFolder
+from sr_tasks.records.assessment import PicturePair, Pictures
 from tests.dags.fakes import FakeSteps
 
 JOB = "manual__2026-11-20T12:00:00+00:00"
@@ -44,7 +45,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> JobFolder:
     monkeypatch.setenv("SR_WORKDIR", str(tmp_path))
     found = JobFolder(tmp_path, JOB)
     uri = f"data:image/jpeg;base64,{base64.b64encode(b'a picture').decode()}"
-    found.store_json("pictures", [dict.fromkeys(("source", "bicubic", "output"), uri)])
+    views = dict.fromkeys(("source", "bicubic", "output"), uri)
+    pair = PicturePair(reason="worst", frame=7, time_s=0.28, x=0, y=0, width=64, height=48, **views)
+    found.store("pictures", Pictures((pair,)))
     (found.path / "report.html").write_bytes(PAGE)
     return found
 

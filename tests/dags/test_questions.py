@@ -15,7 +15,6 @@ import pytest
 from airflow.sdk.exceptions import TaskAwaitingInput, TaskDeferred
 from sqlalchemy import select
 
-import sr_tasks.steps.records  # noqa: F401  what takes an answer finds it there, also where the steps are fakes
 from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
 from tests.dags.fakes import FakeSteps

@@ -65,8 +65,8 @@ def test_a_slower_encoder_is_given_more_time(prepared: Settings) -> None:
 
 def test_what_finished_chunks_took_counts_where_it_is_more(prepared: Settings) -> None:
     """A machine a thousand times slower than the card says."""
+    from sr_tasks.records.job import ModelRecord
     from sr_tasks.steps import upscale
-    from sr_tasks.steps.records import ModelRecord
     from sr_tasks.storage.atomic import write_text
     from sr_tasks.storage.workdir import ChunkStore
 

@@ -21,9 +21,9 @@ from sr_tasks.errors import (
 )
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.records.job import SourceRecord
 from sr_tasks.registry.registry import Registry
 from sr_tasks.steps import plan, validate
-from sr_tasks.steps.records import SourceRecord
 from tests.clips import make
 from tests.graphs.sample_models import write_model
 from tests.steps.conftest import Enhance

@@ -19,6 +19,7 @@ from sr_tasks.config import REPOSITORY, Settings
 from sr_tasks.errors import ReviewRejected
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.records.job import ReviewRecord
 from sr_tasks.steps import (
     assemble,
     assess,
@@ -32,7 +33,6 @@ from sr_tasks.steps import (
     upscale,
     validate,
 )
-from sr_tasks.steps.records import ReviewRecord
 from tests.clips import Clip, make
 
 JOB = "manual__2026-11-20T12:00:00+00:00"

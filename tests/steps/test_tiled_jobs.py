@@ -18,8 +18,8 @@ from sr_tasks.errors import ChunkFailed, ScaleUnsupported
 from sr_tasks.inference import opened
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.records.job import ModelRecord
 from sr_tasks.steps import pipeline, plan, prepare_model, validate
-from sr_tasks.steps.records import ModelRecord
 from sr_tasks.telemetry.progress import Observers
 from tests.clips import Clip, make
 from tests.graphs.sample_models import network_model, write_model

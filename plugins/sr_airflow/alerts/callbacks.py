@@ -13,7 +13,7 @@ from loguru import logger
 from sr_airflow.alerts import links
 from sr_airflow.alerts.alert import REFUSALS, Alert, Kind
 from sr_airflow.alerts.delivery import deliver, ledger, tell
-from sr_airflow.alerts.found import failure_of, model_of, report_of
+from sr_airflow.alerts.found import failure_of
 from sr_airflow.alerts.observing import began, quietly, run_of, settings_of_callback
 from sr_airflow.deadlines import due_at, lateness
 from sr_tasks.config import Settings
@@ -21,13 +21,14 @@ from sr_tasks.errors import UsageError
 from sr_tasks.jobs.failure import Failure
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.status import JOB_DAG
+from sr_tasks.jobs.view import JobView
 
 
 @quietly
 def job_failed(context: Mapping[str, Any]) -> None:
     """For the Dag's `on_failure_callback`: tells of a job that ended without a delivery, once a run."""
     settings, run_id = settings_of_callback(), str(context["run_id"])
-    failure, model, report = _what_failed(run_id, context, settings)
+    failure, job = _what_failed(run_id, context, settings)
     logger.error("{} {} in {} (cause {})", failure.code, failure.message, failure.step, failure.fingerprint)
     tell(
         Alert(
@@ -40,22 +41,22 @@ def job_failed(context: Mapping[str, Any]) -> None:
             fingerprint=failure.fingerprint,
             step=failure.step,
             chunk=failure.chunk,
-            model=model,
+            model=job.model,
             job_url=links.job(JOB_DAG, run_id),
             log_url=links.log(JOB_DAG, run_id, failure.step, failure.chunk) if failure.step else "",
-            report=report,
+            report=job.report,
         ),
         settings,
     )
 
 
-def _what_failed(run_id: str, context: Mapping[str, Any], settings: Settings) -> tuple[Failure, str, str]:
-    """The failure, and model and report as far as the job came; a job whose id is no name has not even a folder."""
+def _what_failed(run_id: str, context: Mapping[str, Any], settings: Settings) -> tuple[Failure, JobView]:
+    """The failure, and the job as far as it came. A job whose id cannot name a folder has none."""
     try:
         folder = JobFolder(settings.workdir, run_id)
     except UsageError as exc:
-        return Failure.of(exc), "", ""
-    return failure_of(folder, began(context)), model_of(folder), report_of(folder)
+        return Failure.of(exc), JobView(job_id=run_id)
+    return failure_of(folder, began(context)), JobView.of(folder)
 
 
 @quietly
@@ -65,16 +66,16 @@ def job_succeeded(context: Mapping[str, Any]) -> None:
     settled = ledger(settings).settled(run_id)
     if not settled:
         return
-    folder = JobFolder(settings.workdir, run_id)
+    job = JobView.of(JobFolder(settings.workdir, run_id))
     tell(
         Alert(
             kind=Kind.RECOVERED,
             job_id=run_id,
             run=run_of(context),
             message=_delivered_after(settled, context.get("dag_run"), settings),
-            model=model_of(folder),
+            model=job.model,
             job_url=links.job(JOB_DAG, run_id),
-            report=report_of(folder),
+            report=job.report,
         ),
         settings,
     )
@@ -114,7 +115,7 @@ def deadline_missed(context: Mapping[str, Any]) -> None:
             if not settings.deadline_cancels
             else "It is cancelled before its next step, as SR_DEADLINE_CANCELS asks.",
             code="DEADLINE_MISSED",
-            model=model_of(JobFolder(settings.workdir, run_id)),
+            model=JobView.of(JobFolder(settings.workdir, run_id)).model,
             job_url=links.job(JOB_DAG, run_id),
         ),
         settings,
@@ -149,14 +150,14 @@ def _review_needed(context: Mapping[str, Any]) -> None:
 
 
 def _about_output(run_id: str, settings: Settings) -> dict[str, Any]:
-    folder = JobFolder(settings.workdir, run_id)
-    reasons = folder.load_json("verdict").get("reasons", []) if folder.has("verdict") else []
+    job = JobView.of(JobFolder(settings.workdir, run_id))
+    reasons = job.verdict.reasons[:3] if job.verdict else ()
     lapse = "rejected" if settings.review_default == "reject" else "delivered"
     return {
-        "message": " ".join(["The output waits for somebody to approve or reject it.", *map(str, reasons[:3])]),
+        "message": " ".join(["The output waits for somebody to approve or reject it.", *reasons]),
         "hint": f"Without an answer it is {lapse} when its time is over.",
-        "model": model_of(folder),
-        "report": links.report(folder.job_id),
+        "model": job.model,
+        "report": links.report(job.job_id),
     }
 
 

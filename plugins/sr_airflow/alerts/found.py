@@ -1,10 +1,6 @@
-"""What a job's folder says about how it ended. Reads it, and changes nothing in it."""
+"""Why a run ended, as its folder says. Reads it, and changes nothing in it."""
 
-from datetime import datetime, timedelta
-from typing import Any
-
-from loguru import logger
-from pydantic import ValidationError
+from datetime import datetime
 
 from sr_airflow.alerts.marks import dead_steps
 from sr_tasks.config import Settings
@@ -13,7 +9,6 @@ from sr_tasks.jobs.failure import Failure
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.status import JOB_DAG
 
-_CLOCKS_MAY_DIFFER = timedelta(minutes=1)
 _LONGEST_NAME = 200
 
 
@@ -49,35 +44,5 @@ def failure_of(folder: JobFolder, began: datetime | None) -> Failure:
 
 def stored_failure(folder: JobFolder, began: datetime | None) -> Failure | None:
     """What a step of the run that began then stored, if one did. What an earlier run left does not count."""
-    record = _record(folder, "error")
-    if not record:
-        return None
-    try:
-        failure = Failure.model_validate(record)
-    except ValidationError as exc:
-        logger.warning("the stored error of {} cannot be read: {}", folder.job_id, exc)
-        return None
-    is_older = failure.at is not None and began is not None and failure.at < began - _CLOCKS_MAY_DIFFER
-    return None if is_older else failure
-
-
-def model_of(folder: JobFolder) -> str:
-    """`name@version`, or empty if the job did not come so far."""
-    return str(_record(folder, "source").get("model", ""))
-
-
-def report_of(folder: JobFolder) -> str:
-    """Where the report is: beside the output once delivered, else in the job's folder; empty for none."""
-    delivered = str(_record(folder, "delivery").get("report", ""))
-    page = folder.path / "report.html"
-    return delivered or (str(page) if page.is_file() else "")
-
-
-def _record(folder: JobFolder, name: str) -> dict[str, Any]:
-    if not folder.has(name):
-        return {}
-    try:
-        return dict(folder.load_json(name))
-    except SrError as exc:
-        logger.warning("{}", exc)
-        return {}
+    failure = folder.failure()
+    return failure if failure is not None and failure.is_of_run(began) else None

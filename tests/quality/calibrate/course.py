@@ -12,10 +12,10 @@ from sr_tasks.quality.consistency import assess
 from sr_tasks.quality.gate import judge
 from sr_tasks.records.assessment import Assessment, IntegrityReport, Verdict
 from sr_tasks.records.cards import GateLimits
+from sr_tasks.records.job import OutputRecord, SourceRecord
 from sr_tasks.records.media import MediaInfo
 from sr_tasks.registry.registry import Registry
 from sr_tasks.steps import assemble, plan, prepare_model, upscale, validate
-from sr_tasks.steps.records import OutputRecord, SourceRecord
 from tests.quality.calibrate.cases import Case, write_source
 
 WHOLE = IntegrityReport(ok=True, findings=())

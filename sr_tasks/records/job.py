@@ -1,15 +1,16 @@
-"""What the steps of one job leave for each other in the job folder. Data and what follows from it; no effects."""
+"""What the steps of one job leave in its folder for each other, and for who shows the job.
+
+One class a file: `source`, `plan`, `model`, `output`, `review`, `delivery`, `progress/<chunk>`, `timings/<task>`.
+Data and what follows from it: loads neither a codec nor a runtime.
+"""
 
 from datetime import datetime
-from fractions import Fraction
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.records.cards import ModelCard
 from sr_tasks.records.degradation import Degradation
-from sr_tasks.records.encode import EncodeSettings
 from sr_tasks.records.media import Chunk, HdrInfo, MediaInfo, StreamPlan
 from sr_tasks.records.prepared import GraphVariant, PreparedModel
 from sr_tasks.records.rehearsal import Rehearsal
@@ -52,6 +53,10 @@ class SourceRecord(_Record):
             mastering_display=bytes.fromhex(self.mastering_display_hex),
             content_light_level=bytes.fromhex(self.content_light_level_hex),
         )
+
+    def variant(self, scale: int, card: ModelCard) -> GraphVariant:
+        """The kind of graph that a model needs for the frames of this source."""
+        return GraphVariant.of(self.media.video, scale, card, self.level)
 
 
 class PlanRecord(_Record):
@@ -109,28 +114,19 @@ class DeliveryRecord(_Record):
     report: str
 
 
-def encode_settings(spec: JobSpec, source: SourceRecord, plan: PlanRecord) -> EncodeSettings:
-    video = source.media.video
-    return EncodeSettings(
-        codec=spec.codec,
-        crf=spec.effective_crf,
-        preset=spec.preset,
-        threads=plan.encoder_threads,
-        width=video.width * spec.scale,
-        height=video.height * spec.scale,
-        pix_fmt=video.pix_fmt,
-        time_base=video.tick,
-        average_rate=Fraction(video.average_rate),
-        color_range=video.color_range,
-        color_primaries=video.color_primaries,
-        color_trc=video.color_trc,
-        colorspace=video.colorspace,
-        chroma_location=video.chroma_location,
-        is_rgb=source.media.picture.is_rgb,
-        sample_aspect_ratio=Fraction(video.sample_aspect_ratio.replace(":", "/")),
-        hdr=source.hdr,
-    )
+class ChunkProgress(_Record):
+    """Kept by `upscale` while a chunk is computed. Lost in a crash, which nobody minds."""
+
+    done: int
+    total: int
+    """Frames."""
+    fps: float
+    """Lately; 0 if unknown."""
+    updated: float
+    """Seconds since 1970."""
 
 
-def graph_variant(spec: JobSpec, source: SourceRecord, card: ModelCard) -> GraphVariant:
-    return GraphVariant.of(source.media.video, spec.scale, card, source.level)
+class TaskTiming(_Record):
+    """Left by each task that has ended."""
+
+    seconds: float

@@ -1,0 +1,117 @@
+"""One job as people see it: launcher, alerts and pages of jobs read its folder through this alone.
+
+A view is made from the job's folder and from what Airflow says of its run, anew each time: no state is kept twice. A
+record that is not there yet, or no more, leaves its field empty. Loads neither a codec nor a runtime.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Self
+from urllib.parse import unquote, urlsplit
+
+from pydantic import BaseModel, ConfigDict
+
+from sr_tasks.jobs.failure import Failure
+from sr_tasks.jobs.folder import JobFolder
+from sr_tasks.jobs.status import Status, from_airflow
+from sr_tasks.records.assessment import Verdict
+from sr_tasks.records.job import ChunkProgress, DeliveryRecord, PlanRecord, SourceRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFacts:
+    """What Airflow says of the run of a job. Fields that the asker does not know stay empty."""
+
+    state: str = ""
+    tasks: Sequence[Mapping[str, object]] | None = None
+    """Task instances, as `jobs.status.from_airflow` reads them."""
+    accepted_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+class FrameCount(BaseModel):
+    """Frames of all chunks together."""
+
+    model_config = ConfigDict(frozen=True)
+
+    done: int
+    total: int
+    fps: float
+    """Lately, of the chunks that are computed now; 0 if unknown."""
+
+
+class JobView(BaseModel):
+    """Where a job stands and what came of it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    job_id: str
+    source: str = ""
+    """File name of the source."""
+    status: Status | None = None
+    """None if Airflow did not tell the state and the tasks of the run."""
+    phase: str = ""
+    frames: FrameCount | None = None
+    """None before the plan, and once the job was cleared up."""
+    error: Failure | None = None
+    """Why this run failed. What an earlier run of the job left does not count."""
+    model: str = ""
+    """`name@version`; empty before a model was chosen."""
+    verdict: Verdict | None = None
+    """What the quality gate said."""
+    delivery: DeliveryRecord | None = None
+    report: str = ""
+    """Where the report is: beside the output once delivered, before that in the job's folder. Empty: there is none."""
+    accepted_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+    @classmethod
+    def of(cls, folder: JobFolder, run: RunFacts | None = None) -> Self:
+        """Raises ValueError for a state of a run that Airflow does not have."""
+        run = run or RunFacts()
+        at = from_airflow(run.state, run.tasks) if run.tasks is not None else None
+        source, delivery, failure = (
+            folder.find("source", SourceRecord), folder.find("delivery", DeliveryRecord), folder.failure()
+        )  # fmt: skip
+        return cls(
+            job_id=folder.job_id,
+            source=_file_name(source.uri) if source else "",
+            status=at.status if at else None,
+            phase=at.phase if at else "",
+            frames=_frames(folder),
+            error=failure if failure and failure.is_of_run(run.started_at) else None,
+            model=source.model if source else "",
+            verdict=folder.find("verdict", Verdict),
+            delivery=delivery,
+            report=(delivery.report if delivery else "") or _report_in(folder),
+            accepted_at=run.accepted_at,
+            started_at=run.started_at,
+            ended_at=run.ended_at,
+        )
+
+
+def _file_name(uri: str) -> str:
+    return PurePosixPath(unquote(urlsplit(uri).path)).name
+
+
+def _report_in(folder: JobFolder) -> str:
+    page = folder.path / "report.html"
+    return str(page) if page.is_file() else ""
+
+
+def _frames(folder: JobFolder) -> FrameCount | None:
+    plan = folder.find("plan", PlanRecord)
+    if plan is None:
+        return None
+    files = (folder.path / "progress").glob("[0-9]*.json")
+    found = [folder.find(f"progress/{file.stem}", ChunkProgress) for file in files]
+    chunks = [chunk for chunk in found if chunk is not None]
+    return FrameCount(
+        done=sum(chunk.done for chunk in chunks),
+        total=sum(chunk.frames for chunk in plan.chunks),
+        fps=sum(chunk.fps for chunk in chunks if chunk.done < chunk.total),
+    )
