@@ -1,8 +1,6 @@
 """What is known of a started stack, in `state.json`, and the locks that keep launchers from disturbing each other."""
 
-import fcntl
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -12,6 +10,7 @@ import psutil
 
 from sr_embedded.home import base_url
 from sr_tasks.storage.atomic import write_text
+from sr_tasks.storage.locks import acquire, is_held, locked, release
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -69,15 +68,14 @@ def boot_id() -> str:
 @contextmanager
 def starting_or_stopping(home: Path) -> Iterator[None]:
     """Hold the lock under which the stack is started, joined and stopped; waits for whoever holds it."""
-    home.mkdir(parents=True, exist_ok=True)
-    with _locked(home / "stack.lock", fcntl.LOCK_EX) as _:
+    with locked(home / "stack.lock"):
         yield
 
 
 @contextmanager
 def try_stopping(home: Path) -> Iterator[bool]:
     """Like `starting_or_stopping`, but gives False at once if somebody holds the lock."""
-    with _locked(home / "stack.lock", fcntl.LOCK_EX | fcntl.LOCK_NB) as held:
+    with locked(home / "stack.lock", wait=False) as held:
         yield held
 
 
@@ -85,31 +83,17 @@ class Membership:
     """One launcher's use of the stack. The system ends it with the process, however that ends."""
 
     def __init__(self, home: Path) -> None:
-        self._file = os.open(home / "users.lock", os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(self._file, fcntl.LOCK_SH)
+        self._handle = acquire(home / "users.lock", shared=True)
 
     def end(self) -> None:
-        os.close(self._file)
+        if self._handle is not None:
+            release(self._handle)
+            self._handle = None
 
 
 def is_used(home: Path) -> bool:
     """Whether any launcher uses the stack now."""
-    with _locked(home / "users.lock", fcntl.LOCK_EX | fcntl.LOCK_NB) as alone:
-        return not alone
-
-
-@contextmanager
-def _locked(path: Path, how: int) -> Iterator[bool]:
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(file, how)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(file)
+    return is_held(home / "users.lock")
 
 
 def _path(home: Path) -> Path:

@@ -1,7 +1,6 @@
 """The cache of prepared models: one folder per key, complete when its marker is there. Builds and runs nothing."""
 
 import contextlib
-import fcntl
 import math
 import os
 import re
@@ -16,6 +15,7 @@ from loguru import logger
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from sr_tasks.records.prepared import PreparedModel
+from sr_tasks.storage import locks
 from sr_tasks.storage.atomic import everything_in, is_stale, replacing, write_text
 from sr_tasks.storage.failures import writing
 from sr_tasks.storage.hashing import sha256_file
@@ -161,24 +161,12 @@ class ModelCache:
 
     def _lock(self, key: str) -> int | None:
         """A handle on the lock of an entry, or None if another has it."""
-        path = self.folder / f".{key}.lock"
         with writing(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever had the lock before removed its file: a lock on that one would keep nobody away.
-            if os.fstat(handle).st_ino == path.stat().st_ino:
-                return handle
-        except (BlockingIOError, FileNotFoundError):
-            os.close(handle)
-            return None
-        os.close(handle)
-        return None
+            return locks.acquire(self.folder / f".{key}.lock", wait=False)
 
     def _unlock(self, key: str, handle: int) -> None:
         (self.folder / f".{key}.lock").unlink(missing_ok=True)
-        os.close(handle)
+        locks.release(handle)
 
 
 def write_marker(entry: Path, marker: Marker) -> None:

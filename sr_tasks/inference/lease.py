@@ -4,7 +4,6 @@ A CPU is not leased: the system shares cores out among processes, and memory is 
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import socket
@@ -23,6 +22,7 @@ from sr_tasks.errors import DeviceBusy
 from sr_tasks.inference.backend import CPU_BACKENDS, Backend, backend_for
 from sr_tasks.inference.backends import nvidia
 from sr_tasks.inference.backends.nvidia import Gpu
+from sr_tasks.storage import locks
 from sr_tasks.storage.failures import writing
 from sr_tasks.telemetry.statsd import Instruments
 
@@ -159,7 +159,7 @@ def _give_back(held: _Held) -> None:
         # Emptied first: who reads it must not be told of somebody who has left.
         with contextlib.suppress(OSError):
             os.ftruncate(held.handle, 0)
-        os.close(held.handle)
+        locks.release(held.handle)
 
 
 def _path(folder: Path, gpu: Gpu) -> Path:
@@ -169,17 +169,7 @@ def _path(folder: Path, gpu: Gpu) -> Path:
 def _locked(path: Path) -> int | None:
     """A handle on the lock, None if another process has it. The file stays: who removed it would let two in."""
     with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(handle)
-            return None
-        except OSError:
-            os.close(handle)
-            raise
-    return handle
+        return locks.acquire(path, wait=False)
 
 
 def _sign(handle: int, gpu: Gpu, holder: Holder) -> None:

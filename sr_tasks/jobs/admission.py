@@ -3,7 +3,6 @@
 Who still lives its caller says; nothing has to be given back. Starts no job and fetches nothing.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -21,6 +20,7 @@ from sr_tasks.config import Settings
 from sr_tasks.errors import UsageError
 from sr_tasks.storage.atomic import is_stale, write_text
 from sr_tasks.storage.failures import writing
+from sr_tasks.storage.locks import locked
 
 LOOK_EVERY_S: Final = 2.0
 """One look serves all that wait: Airflow is asked that often, however many they are."""
@@ -230,14 +230,9 @@ class Admissions:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Held for milliseconds; the system frees it when a process dies."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self._folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        """Held for milliseconds."""
+        with locked(self._folder / ".lock"):
             yield
-        finally:
-            os.close(handle)
 
 
 def _live(job_ids: list[str], count_live: CountLive) -> list[str]:

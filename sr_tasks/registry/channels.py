@@ -3,11 +3,9 @@
 Data and pure transitions, and the file `<models_dir>/<name>/channels.yaml`. Knows no cards and no weights.
 """
 
-import fcntl
 import hashlib
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, Self
@@ -16,6 +14,7 @@ import yaml
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sr_tasks.errors import ModelRejected, UsageError
+from sr_tasks.storage import locks
 from sr_tasks.storage.atomic import write_text
 from sr_tasks.storage.failures import writing
 
@@ -186,11 +185,7 @@ def store_channels(folder: Path, channels: Channels) -> None:
 @contextmanager
 def locked(models_dir: Path) -> Iterator[None]:
     """Keep every other process and thread from changing any model in `models_dir`, which is made if need be."""
-    with writing(models_dir):
-        models_dir.mkdir(parents=True, exist_ok=True)
-        handle = os.open(models_dir / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with ExitStack() as held:
+        with writing(models_dir):
+            held.enter_context(locks.locked(models_dir / _LOCK))
         yield
-    finally:
-        os.close(handle)

@@ -3,14 +3,13 @@
 Keeps a cache of fetched files. Parses nothing.
 """
 
-import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from loguru import logger
 from sr_tasks.config import Settings
 from sr_tasks.errors import ModelRejected
 from sr_tasks.records.cards import Weights
-from sr_tasks.storage import transfer, uris
+from sr_tasks.storage import locks, transfer, uris
 from sr_tasks.storage.atomic import is_stale, sync
 from sr_tasks.storage.failures import writing
 from sr_tasks.storage.hashing import sha256_file
@@ -123,18 +122,10 @@ class WeightsCache:
     @contextmanager
     def _locked(self, sha256: str, *, wait: bool = True) -> Iterator[bool]:
         """Keep every other process and thread from changing this entry; without `wait`, say if that could be had."""
-        with writing(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self.folder / f".{sha256}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-            else:
-                yield True
-        finally:
-            os.close(handle)
+        with ExitStack() as held:
+            with writing(self.folder):
+                is_ours = held.enter_context(locks.locked(self.folder / f".{sha256}.lock", wait=wait))
+            yield is_ours
 
 
 def path_of(weights: Weights, folder: Path, label: str) -> Path:

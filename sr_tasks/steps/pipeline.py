@@ -1,7 +1,5 @@
 """The whole job in one process, in the Dag's order: what the command line runs. Knows no Airflow."""
 
-import fcntl
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +27,7 @@ from sr_tasks.steps import (
     upscale,
     validate,
 )
+from sr_tasks.storage.locks import locked
 from sr_tasks.telemetry.logs import job_context
 from sr_tasks.telemetry.progress import ChunkDone, Event, FramesDone, JobEnded, PhaseStarted, Progress
 from sr_tasks.telemetry.statsd import Instruments
@@ -149,15 +148,9 @@ class _Offset:
 
 @contextmanager
 def _alone(folder: JobFolder) -> Iterator[None]:
-    folder.path.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder.path / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as exc:
+    with locked(folder.path / ".lock", wait=False) as is_ours:
+        if not is_ours:
             raise JobRunning(
                 f"The same job is running already ({folder.job_id}).", hint="Wait for it, or stop it first."
-            ) from exc
+            )
         yield
-    finally:
-        os.close(handle)

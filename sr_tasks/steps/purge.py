@@ -4,9 +4,7 @@ Knows what lies in scratch; whether a job still runs its caller says.
 """
 
 import contextlib
-import fcntl
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +18,7 @@ from sr_tasks.config import Settings
 from sr_tasks.errors import SrError
 from sr_tasks.storage import failures, uris
 from sr_tasks.storage.atomic import everything_in, newest_write
+from sr_tasks.storage.locks import is_held
 from sr_tasks.storage.uris import S3Object
 from sr_tasks.storage.workdir import ChunkStore
 
@@ -118,17 +117,7 @@ def _is_at_work(folder: Path, is_live: IsLive) -> bool:
 
 def _is_locked(folder: Path) -> bool:
     """Whether a command line runs this job: it holds the folder's lock for as long as it lives."""
-    try:
-        handle = os.open(folder / ".lock", os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
+    return is_held(folder / ".lock")
 
 
 def _job_id(folder: Path) -> str:

@@ -1,7 +1,6 @@
 """The chunk store: finished chunks of a plan, shared by the jobs that have the same one. Never looks into a chunk."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -19,6 +18,7 @@ from loguru import logger
 from sr_tasks.errors import ChunkMissing, UsageError
 from sr_tasks.storage import failures
 from sr_tasks.storage.atomic import is_stale, newest_write, partial_name, sync, write_text
+from sr_tasks.storage.locks import locked
 
 _FINGERPRINT = re.compile(r"[0-9A-Za-z_-]{8,128}")
 
@@ -147,15 +147,9 @@ class ChunkStore:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """One lock for the store of a workdir, held for milliseconds; the system frees it when a process dies."""
-        folder = self.path.parent
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        """One lock for the store of a workdir, held for milliseconds."""
+        with locked(self.path.parent / ".lock"):
             yield
-        finally:
-            os.close(handle)
 
     def _empty_trash(self) -> None:
         with contextlib.suppress(FileNotFoundError):  # somebody else emptied it

@@ -4,7 +4,6 @@ The first alert of a group goes out at once and opens a quiet time; what comes i
 at its end. A message stays in the outbox until every channel took it, so a dead Slack or a killed process loses none.
 """
 
-import fcntl
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sr_airflow.alerts.alert import OPENING, Alert, Audience, Kind
 from sr_tasks.storage.atomic import sweep_partials, write_text
+from sr_tasks.storage.locks import locked
 
 SAMPLE = 20
 """Alerts of a group that a digest lists; the others are counted."""
@@ -170,9 +170,7 @@ class Ledger:
     @contextmanager
     def _state(self) -> Iterator[_State]:
         """The state, alone with it; what was changed in it is stored."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with (self._path.parent / "lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(self._path.parent / "lock"):
             state = self._load()
             before = state.model_dump_json()
             yield state
