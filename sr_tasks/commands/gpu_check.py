@@ -5,7 +5,6 @@ Exits with 0 if all holds, 1 if something does not, 3 on a machine without an NV
 """
 
 import dataclasses
-import math
 import sys
 import tempfile
 import threading
@@ -25,6 +24,7 @@ from sr_tasks.inference.backend import backend_for
 from sr_tasks.inference.backends import nvidia
 from sr_tasks.inference.backends.nvidia import Gpu
 from sr_tasks.inference.lease import Holder, leased
+from sr_tasks.planes.metrics import psnr_db
 from sr_tasks.records.prepared import GraphVariant, PreparedModel
 from sr_tasks.registry.entry import ModelEntry
 from sr_tasks.registry.registry import Registry
@@ -134,7 +134,7 @@ def _prepared(
 def _psnr(found: Planes, expected: Planes) -> float:
     """Of the worst plane, 8 bits."""
     worst = max(float(np.mean((one.astype(float) - other) ** 2)) for one, other in zip(found, expected, strict=True))
-    return 10 * math.log10(255**2 / max(worst, 1e-9))
+    return psnr_db(max(worst, 1e-9))
 
 
 def _fps(session: Session, frame: Planes, seconds: float) -> float:

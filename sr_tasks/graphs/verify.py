@@ -1,6 +1,5 @@
 """Proof of a prepared model: what a backend makes of detailed frames against the weights as they were delivered."""
 
-import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,6 +11,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as states
 from sr_tasks.errors import ModelRejected
 from sr_tasks.graphs.pictures import Picture, drawn_picture, natural_picture, shrunk
 from sr_tasks.graphs.runtime import Backend, Plane, Planes
+from sr_tasks.planes.metrics import psnr_db
 from sr_tasks.records.cards import ModelCard, Precision
 from sr_tasks.records.prepared import GraphVariant, PreparedModel
 from sr_tasks.registry.entry import ModelEntry
@@ -233,7 +233,7 @@ def _original(session: ort.InferenceSession, network: _Network | None, planes: P
 
 
 def _psnr(error: NDArray[np.float64], peak: int) -> float:
-    return 10 * math.log10(peak**2 / max(float(np.mean(error**2)), 1e-9))
+    return psnr_db(max(float(np.mean(error**2)), 1e-9), peak)
 
 
 def _plain_session(data: bytes) -> ort.InferenceSession:

@@ -8,7 +8,7 @@ from typing import Final
 
 from sr_tasks.errors import InputUnsupported
 
-_LUMA_SHARES: Final = {
+LUMA_SHARES: Final = {
     1: (0.2126, 0.0722),  # ITU-R BT.709-6
     4: (0.30, 0.11),  # FCC, Title 47 CFR 73.682
     5: (0.299, 0.114),  # ITU-R BT.601-7, 625 lines
@@ -52,13 +52,13 @@ class Coding:
 
         Raises InputUnsupported for a matrix that is none of luma and two colour differences.
         """
-        if colorspace not in _LUMA_SHARES:
+        if colorspace not in LUMA_SHARES:
             raise InputUnsupported(
                 f"The source's colour matrix is {_NAMES.get(colorspace, 'unknown')} ({colorspace}), "
                 "which models of RGB are not fed from.",
                 hint="Choose a model of luma, or convert the source to BT.709 or BT.2020 first.",
             )
-        red, blue = _LUMA_SHARES[colorspace]
+        red, blue = LUMA_SHARES[colorspace]
         peak, step = 2**bit_depth - 1, 2 ** (bit_depth - 8)
         is_full = color_range == _FULL
         return cls(

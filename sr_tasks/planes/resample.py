@@ -7,6 +7,7 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sr_tasks.planes.scaling import keys
 from sr_tasks.records.media import Chroma
 
 Siting = Literal["centred", "co-sited"]
@@ -15,20 +16,9 @@ Siting = Literal["centred", "co-sited"]
 RADIUS = 2
 """Source samples to either side that an output sample may depend on."""
 
-_KEYS_A = -0.5
 _LANCZOS_LOBES = 3
 _TOP_LEFT = 3
 _CENTRE = 2
-
-
-def keys(distance: float) -> float:
-    """Keys' cubic convolution kernel at a distance in source samples."""
-    x = abs(distance)
-    if x < 1:
-        return ((_KEYS_A + 2) * x - (_KEYS_A + 3)) * x * x + 1
-    if x < 2:
-        return _KEYS_A * (((x - 5) * x + 8) * x - 4)
-    return 0.0
 
 
 def chroma_siting(chroma: Chroma, chroma_location: int) -> tuple[Siting, Siting]:
@@ -45,8 +35,12 @@ def phase_taps(scale: int, siting: Siting) -> NDArray[np.float64]:
     """Taps of each output phase, [scale, 2 * RADIUS + 1]: output sample `n * scale + p` is the product of row p with
     source samples n - RADIUS .. n + RADIUS. Every row sums to one."""
     first = (0.5 if siting == "centred" else 0.25) / scale - (0.5 if siting == "centred" else 0.25)
-    taps = [[keys(first + phase / scale - tap) for tap in range(-RADIUS, RADIUS + 1)] for phase in range(scale)]
-    return np.array(taps, dtype=np.float64)
+    return _taps([first + phase / scale for phase in range(scale)])
+
+
+def _taps(places: list[float]) -> NDArray[np.float64]:
+    """Keys' kernel at the samples around each place, [places, 2 * RADIUS + 1]."""
+    return keys(np.array(places)[:, None] - np.arange(-RADIUS, RADIUS + 1))
 
 
 def resampling_kernel(scale: int, vertical: Siting, horizontal: Siting) -> NDArray[np.float32]:
@@ -61,8 +55,7 @@ def to_luma_taps(siting: Siting) -> NDArray[np.float64]:
     """Taps that bring a halved axis of chroma to luma's samples, [2, 2 * RADIUS + 1]: luma sample `2 * n + p` is the
     product of row p with chroma samples n - RADIUS .. n + RADIUS."""
     first = 0.0 if siting == "co-sited" else -0.25
-    taps = [[keys(first + phase / 2 - tap) for tap in range(-RADIUS, RADIUS + 1)] for phase in range(2)]
-    return np.array(taps, dtype=np.float64)
+    return _taps([first + phase / 2 for phase in range(2)])
 
 
 @dataclass(frozen=True, kw_only=True)

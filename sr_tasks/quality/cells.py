@@ -8,12 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sr_tasks.planes.metrics import PSNR_CAP, psnr_db
+
 CELL = 8
 """Side in source px of the cells that block figures, SSIM and colour are summed over."""
 BLOCK = 32
 """Side in source px of the windows that local damage is looked for in."""
-PSNR_CAP = 100.0
-"""Given for identical planes, in dB."""
 
 _NOISE_SHARE = 0.4
 """Encoders move means by up to such a share of their noise's standard deviation; what is beyond counts as a shift."""
@@ -41,9 +41,7 @@ class Located:
 
 def psnr(sse: float, samples: int) -> float:
     """Peak signal-to-noise ratio in dB of a sum of squared errors on an 8-bit scale, at most `PSNR_CAP`."""
-    if sse <= 0.0:
-        return PSNR_CAP
-    return min(PSNR_CAP, 10.0 * math.log10(255.0**2 * samples / sse))
+    return min(PSNR_CAP, psnr_db(sse / samples))
 
 
 def cells(plane: Any, down: int = CELL, across: int = CELL) -> Floats:

@@ -5,6 +5,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from sr_tasks.planes.color import LUMA_SHARES
+from sr_tasks.records.colour import BT709
+
 MEMORY = 8
 """Looks the moments reach back over: a wrong matrix stays, while an encoder that lags behind a fade comes and goes."""
 VARIANCE_FLOOR = 4.0
@@ -21,7 +24,7 @@ CLEAR = 0.4
 _CUT_FLOOR = 0.25
 """Variance of what is cut off, in squared codes, below which it explains nothing."""
 
-_WEIGHTS = ((0.299, 0.114), (0.2126, 0.0722), (0.2627, 0.0593))
+_WEIGHTS = tuple(LUMA_SHARES[colorspace] for colorspace in (6, BT709, 9))
 """Of red and blue in luma: BT.601, BT.709, BT.2020."""
 
 Floats = NDArray[np.float32]

@@ -9,11 +9,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sr_tasks.planes.color import LUMA_SHARES
 from sr_tasks.quality.cells import BLOCK, Located
 from sr_tasks.quality.figures import FrameFigures, Picture
 from sr_tasks.quality.frames import Frame
 from sr_tasks.quality.tallies import Place
 from sr_tasks.records.assessment import PicturePair
+from sr_tasks.records.colour import BT709
 from sr_tasks.records.media import VideoInfo
 
 CROP_WIDTH, CROP_HEIGHT = 128, 96
@@ -26,9 +28,6 @@ _MORE = 1.03
 """A frame must have so many times the detail of the one kept to take its place, so that few crops are made in vain."""
 _ALIGN = 4
 """Crops start at multiples of this, so that chroma is cut where luma is."""
-_COEFFICIENTS = {4: (0.30, 0.11), 5: (0.299, 0.114), 6: (0.299, 0.114), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
-"""AVColorSpace -> weights of red and blue in luma."""
-_BT709 = (0.2126, 0.0722)
 _FULL_RANGE = 2
 
 Rgb = NDArray[np.uint8]
@@ -126,8 +125,8 @@ def to_rgb(frame: Frame, video: VideoInfo) -> Rgb:
     """The frame as `[rows, columns, 3]` uint8 RGB, by the video's matrix and range; unspecified ones by its size."""
     luma = frame.planes[0]
     rows, columns = luma.shape
-    by_size = _COEFFICIENTS[6] if video.height <= 576 and video.colorspace != 1 else _BT709
-    red, blue = _COEFFICIENTS.get(video.colorspace, by_size)
+    by_size = LUMA_SHARES[6 if video.height <= 576 else BT709]
+    red, blue = LUMA_SHARES.get(video.colorspace, by_size)
     step = 2.0 ** (frame.bit_depth - 8)
     is_full = video.color_range == _FULL_RANGE or video.pix_fmt.startswith("yuvj")
     black, span, chroma_span = (0.0, 255.0, 255.0) if is_full else (16.0, 219.0, 224.0)

@@ -3,7 +3,6 @@
 Needs no reference but the source, and content counts for neither side, as both see the same frames. Stores nothing.
 """
 
-import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -22,6 +21,7 @@ from sr_tasks.inference.backend import Plane, Planes, Session
 from sr_tasks.inference.version_sessions import opened
 from sr_tasks.media.decode import ChunkReader
 from sr_tasks.planes.frames import planes_of
+from sr_tasks.planes.metrics import psnr_db
 from sr_tasks.records.media import Chunk, PicturePlan
 from sr_tasks.records.prepared import GraphVariant
 from sr_tasks.registry.entry import ModelEntry
@@ -169,5 +169,4 @@ def _measured(
 def _psnr(found: Plane, truth: Plane, variant: GraphVariant) -> float:
     rim = slice(variant.scale, -variant.scale)
     error = found[rim, rim].astype(np.float64) - truth[rim, rim]
-    mean_square = max(float(np.mean(error * error)), 1e-4)
-    return 10 * math.log10((2**variant.bit_depth - 1) ** 2 / mean_square)
+    return psnr_db(max(float(np.mean(error * error)), 1e-4), 2**variant.bit_depth - 1)

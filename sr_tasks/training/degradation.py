@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from sr_tasks.media.degradation import FLOOR, REACH
 from sr_tasks.media.traces import traces
+from sr_tasks.planes.scaling import Codes, to_codes
 from sr_tasks.storage.atomic import replacing
 from sr_tasks.training.degrade import encoded
-from sr_tasks.training.downscale import KINDS, Codes, downscale, to_codes
+from sr_tasks.training.downscale import KINDS, downscale
 from sr_tasks.training.fates import Degraded, Rng, suffer
 from sr_tasks.training.recipe import PoolRecipe
 from sr_tasks.training.synthesis import draw_image

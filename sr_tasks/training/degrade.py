@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from sr_tasks.errors import ChunkFailed, UsageError
-from sr_tasks.training.downscale import Codes
+from sr_tasks.planes.scaling import Codes
 from sr_tasks.training.recipe import DegradationKind, DegradationRecipe
 
 Rng = np.random.Generator

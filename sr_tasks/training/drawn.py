@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from loguru import logger
 
-from sr_tasks.training.downscale import Codes
+from sr_tasks.planes.scaling import Codes
 from sr_tasks.training.recipe import Recipe
 from sr_tasks.training.synthesis import draw_image
 

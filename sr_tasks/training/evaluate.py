@@ -8,15 +8,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_tasks.training.downscale import Codes, Plane, area, downscale, resample, separable_filter, to_codes
+from sr_tasks.planes.metrics import psnr, ssim
+from sr_tasks.planes.scaling import Codes, Floats, area, cubic, to_codes
+from sr_tasks.training.downscale import downscale
 from sr_tasks.training.recipe import DownScaling
 
 GRID: Final = 4
 """Sides of test photographs are multiples of this, so that every scale divides them."""
 
 REDUCTION: Final = 2
-SSIM_SIGMA: Final = 1.5
-SSIM_RADIUS: Final = 5
 TEST_KINDS: Final[tuple[DownScaling, ...]] = ("bicubic", "area", "aliased")
 
 PHOTOGRAPHS: Final[tuple[tuple[str, str], ...]] = (
@@ -72,32 +72,14 @@ def luma_601(rgb: Codes) -> Codes:
     return to_codes(16 + colours.astype(np.float64) @ weights)
 
 
-def luma_psnr(upscaled: Plane | Codes, truth: Codes, *, crop: int) -> float:
-    """PSNR in dB of two planes of 8-bit codes, the first rounded and clipped, `crop` px cut from every side."""
-    inner = (slice(crop, -crop or None),) * 2
-    error = to_codes(np.asarray(upscaled, dtype=np.float64))[inner].astype(np.float64) - truth[inner]
-    mean_square = float(np.mean(error * error))
-    return float("inf") if mean_square == 0 else float(10 * np.log10(255**2 / mean_square))
+def luma_psnr(upscaled: Floats | Codes, truth: Codes, *, crop: int) -> float:
+    """PSNR in dB, at most `PSNR_CAP`, of a plane that is first rounded to codes; `crop` px are cut from every side."""
+    return psnr(to_codes(np.asarray(upscaled, np.float64)), truth, crop=crop)
 
 
-def luma_ssim(upscaled: Plane | Codes, truth: Codes, *, crop: int) -> float:
-    """Mean SSIM of two planes of 8-bit codes: Gaussian window of 11x11 px, sigma 1.5, windows wholly inside only."""
-    inner = (slice(crop, -crop or None),) * 2
-    first = to_codes(np.asarray(upscaled, dtype=np.float64))[inner].astype(np.float64)
-    second = truth[inner].astype(np.float64)
-    offsets = np.arange(-SSIM_RADIUS, SSIM_RADIUS + 1)
-    window = np.exp(-0.5 * (offsets / SSIM_SIGMA) ** 2)
-
-    def mean(plane: Plane) -> Plane:
-        whole = separable_filter(plane, window / window.sum())
-        return whole[SSIM_RADIUS:-SSIM_RADIUS, SSIM_RADIUS:-SSIM_RADIUS]
-
-    mean1, mean2 = mean(first), mean(second)
-    variance1, variance2 = mean(first * first) - mean1**2, mean(second * second) - mean2**2
-    covariance = mean(first * second) - mean1 * mean2
-    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    likeness = (2 * mean1 * mean2 + c1) * (2 * covariance + c2)
-    return float(np.mean(likeness / ((mean1**2 + mean2**2 + c1) * (variance1 + variance2 + c2))))
+def luma_ssim(upscaled: Floats | Codes, truth: Codes, *, crop: int) -> float:
+    """SSIM of a plane that is first rounded to codes; `crop` px are cut from every side."""
+    return ssim(to_codes(np.asarray(upscaled, np.float64)), truth, crop=crop)
 
 
 def photographs() -> dict[str, Codes]:
@@ -124,7 +106,7 @@ def evaluate(
         for name, truth in truths.items():
             small = to_codes(downscale(truth.astype(np.float64), kind, scale)).astype(np.float64)
             upscaled = upscaler((small / 255).astype(np.float32)).astype(np.float64) * 255
-            baseline = resample(small, *truth.shape)
+            baseline = cubic(small, *truth.shape)
             rows.append(
                 Row(
                     photograph=name,

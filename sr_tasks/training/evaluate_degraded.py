@@ -6,8 +6,9 @@ from typing import Final
 
 import numpy as np
 
+from sr_tasks.planes.scaling import Codes, cubic, to_codes
 from sr_tasks.training.degrade import h264, jpeg, level_of
-from sr_tasks.training.downscale import Codes, Plane, downscale, resample, to_codes
+from sr_tasks.training.downscale import Plane, downscale
 from sr_tasks.training.evaluate import Upscaler, luma_psnr
 
 FRAMES: Final = 3
@@ -77,7 +78,7 @@ def evaluate_degraded(
                     degradation=degradation.label,
                     level=told,
                     psnr_db=luma_psnr(upscaled, wanted, crop=scale),
-                    bicubic_psnr_db=luma_psnr(resample(small.astype(np.float64), *wanted.shape), wanted, crop=scale),
+                    bicubic_psnr_db=luma_psnr(cubic(small.astype(np.float64), *wanted.shape), wanted, crop=scale),
                 )
             )
     return rows

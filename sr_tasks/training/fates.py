@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from sr_tasks.planes.scaling import Codes, to_codes
 from sr_tasks.training.degrade import VideoCodec, encoded, jpeg, noisy
-from sr_tasks.training.downscale import Codes, to_codes
 
 Rng = np.random.Generator
 

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from sr_tasks.errors import InputInvalid, InputNotFound, UsageError
+from sr_tasks.planes.scaling import Codes
 from sr_tasks.storage.atomic import replacing
-from sr_tasks.training.downscale import Codes
 from sr_tasks.training.evaluate import luma_601
 from sr_tasks.training.recipe import PhotosRecipe
 

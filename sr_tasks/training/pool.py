@@ -7,8 +7,9 @@ import numpy as np
 from loguru import logger
 from numpy.typing import NDArray
 
+from sr_tasks.planes.scaling import Codes, to_codes
 from sr_tasks.training.degrade import degrade, level_of
-from sr_tasks.training.downscale import BLUR_SIGMA_RANGE, KINDS, Codes, downscale, to_codes
+from sr_tasks.training.downscale import BLUR_SIGMA_RANGE, KINDS, downscale
 from sr_tasks.training.drawn import LOG_EVERY_IMAGES, drawn_images, images_name, once
 from sr_tasks.training.recipe import DegradationRecipe, Recipe
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sr_tasks.errors import UsageError
-from sr_tasks.training.downscale import BLUR_SIGMA_RANGE, KINDS, Codes, axis_matrix
+from sr_tasks.planes.scaling import Codes
+from sr_tasks.training.downscale import BLUR_SIGMA_RANGE, KINDS, axis_matrix
 from sr_tasks.training.recipe import DownScaling, Recipe
 
 BLURS: Final = 5

@@ -10,8 +10,9 @@ import torch
 from loguru import logger
 
 from sr_tasks.errors import UsageError
+from sr_tasks.planes.scaling import Codes, cubic
 from sr_tasks.training.course import CHECKPOINT, LOG, PLOT, Course, cut_log, log_row, threads
-from sr_tasks.training.downscale import KINDS, Codes, resample
+from sr_tasks.training.downscale import KINDS
 from sr_tasks.training.evaluate import luma_psnr
 from sr_tasks.training.export import export_onnx, read_convolutions
 from sr_tasks.training.network import LumaNet
@@ -137,5 +138,5 @@ def _gain(net: LumaNet, small: Codes, truth: Codes, level: float) -> float:
     with torch.no_grad():
         answer = net(torch.from_numpy(small.astype(np.float32) / 255)[None, None], level)
     upscaled = answer[0, 0].double().numpy() * 255
-    baseline = resample(small.astype(np.float64), *truth.shape)
+    baseline = cubic(small.astype(np.float64), *truth.shape)
     return luma_psnr(upscaled, truth, crop=net.scale) - luma_psnr(baseline, truth, crop=net.scale)

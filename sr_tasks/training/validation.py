@@ -7,7 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sr_tasks.training.downscale import KINDS, Codes, downscale, resample, to_codes
+from sr_tasks.planes.metrics import psnr_db
+from sr_tasks.planes.scaling import Codes, cubic, to_codes
+from sr_tasks.training.downscale import KINDS, downscale
 from sr_tasks.training.evaluate import luma_psnr
 from sr_tasks.training.network import LumaNet
 from sr_tasks.training.recipe import DownScaling
@@ -33,7 +35,7 @@ class Validation:
         for truth in photos.values():
             for kind in KINDS:
                 small = to_codes(downscale(truth.astype(np.float64), kind, scale, sigma=SIGMA * scale / 2))
-                baseline = resample(small.astype(np.float64), *truth.shape)
+                baseline = cubic(small.astype(np.float64), *truth.shape)
                 self._cases.append(
                     _Case(
                         kind=kind,
@@ -52,5 +54,5 @@ class Validation:
                 codes = (net(case.small)[0, 0].double() * 255 + 0.5).floor().clamp(0, 255)
                 inner = (slice(self._scale, -self._scale),) * 2
                 error = (codes - case.truth)[inner].square().mean().item()
-                gains[case.kind].append(10 * float(np.log10(255**2 / max(error, 1e-12))) - case.bicubic_psnr_db)
+                gains[case.kind].append(psnr_db(max(error, 1e-12)) - case.bicubic_psnr_db)
         return {kind: float(np.mean(values)) for kind, values in gains.items()}

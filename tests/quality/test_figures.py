@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from sr_tasks.quality.cells import PSNR_CAP
+from sr_tasks.planes.metrics import PSNR_CAP
 from sr_tasks.quality.figures import Comparer, FrameFigures, Look, Picture, output_picture, source_picture
 from sr_tasks.quality.frames import Frame
 

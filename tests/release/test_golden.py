@@ -8,9 +8,10 @@ import pytest
 from numpy.typing import NDArray
 from skimage import metrics as reference
 
-from sr_tasks.release.golden import metrics
+from sr_tasks.planes import metrics
+from sr_tasks.planes.scaling import cubic
 from sr_tasks.release.golden.items import GoldenItem, evaluate, golden_items
-from sr_tasks.release.golden.planes import Planes, cubic, enlarged, to_planes, to_rgb
+from sr_tasks.release.golden.planes import Planes, enlarged, to_planes, to_rgb
 from sr_tasks.release.golden.scenes import drawn, photographs
 
 Bytes = NDArray[np.uint8]

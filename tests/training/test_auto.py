@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from sr_tasks.config import Settings
 from sr_tasks.media.degradation import measure_frames
 from sr_tasks.media.sample import draw
+from sr_tasks.planes.scaling import to_codes
 from sr_tasks.registry.registry import ModelEntry, Registry
 from sr_tasks.registry.routing import Facts, Routing, load_routing
 from sr_tasks.training.degrade import encoded, jpeg, noisy
-from sr_tasks.training.downscale import downscale, to_codes
+from sr_tasks.training.downscale import downscale
 from sr_tasks.training.evaluate import luma_psnr, photographs
 
 Codes = NDArray[np.uint8]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sr_tasks.planes.scaling import Codes
 from sr_tasks.training.degrade import degrade, h264, jpeg, level_of, noisy
-from sr_tasks.training.downscale import Codes
 from sr_tasks.training.recipe import DegradationRecipe
 
 RECIPE = DegradationRecipe(kinds={"noise": 1, "jpeg": 1, "video": 1, "noisy_video": 1})

@@ -7,7 +7,8 @@ import torch
 from PIL import Image
 
 from sr_tasks.errors import UsageError
-from sr_tasks.training.downscale import blur, downscale, resample, resample_matrix, to_codes
+from sr_tasks.planes.scaling import cubic, resampling_matrix, to_codes
+from sr_tasks.training.downscale import blur, downscale
 
 BORDER = 12
 
@@ -32,7 +33,7 @@ def test_antialiased_bicubic_equals_pillow_away_from_the_border(plane: np.ndarra
 def test_bicubic_enlargement_equals_torch_away_from_the_border(plane: np.ndarray) -> None:
     tensor = torch.from_numpy(plane)[None, None]
     oracle = torch.nn.functional.interpolate(tensor, scale_factor=2, mode="bicubic", antialias=True)[0, 0].numpy()
-    ours = resample(plane, plane.shape[0] * 2, plane.shape[1] * 2)
+    ours = cubic(plane, plane.shape[0] * 2, plane.shape[1] * 2)
     assert np.abs(ours - oracle)[BORDER:-BORDER, BORDER:-BORDER].max() < 1e-9
 
 
@@ -57,10 +58,10 @@ def test_a_flat_plane_stays_flat_up_to_its_border(kind: str) -> None:
 
 
 def test_the_border_is_mirrored_with_its_own_sample() -> None:
-    matrix = resample_matrix(8, 4, a=-0.5, antialias=True)
+    matrix = resampling_matrix(8, 4, a=-0.5, antialias=True)
     assert np.allclose(matrix, matrix[::-1, ::-1])
     padded = np.pad(np.arange(8.0), 8, mode="symmetric")
-    assert np.allclose(matrix @ np.arange(8.0), (resample_matrix(24, 12, a=-0.5, antialias=True) @ padded)[4:8])
+    assert np.allclose(matrix @ np.arange(8.0), (resampling_matrix(24, 12, a=-0.5, antialias=True) @ padded)[4:8])
 
 
 def test_a_side_that_is_no_multiple_of_the_scale_is_refused() -> None:

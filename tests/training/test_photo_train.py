@@ -13,9 +13,10 @@ import torch
 import yaml
 
 from sr_tasks.errors import InputInvalid, InputNotFound, UsageError
+from sr_tasks.planes.scaling import area, to_codes
 from sr_tasks.training import train
 from sr_tasks.training.course import LOG
-from sr_tasks.training.downscale import KINDS, area, axis_matrix, downscale, to_codes
+from sr_tasks.training.downscale import KINDS, axis_matrix, downscale
 from sr_tasks.training.evaluate import evaluate, onnx_upscaler, summarise
 from sr_tasks.training.export import export_onnx
 from sr_tasks.training.network import LumaNet

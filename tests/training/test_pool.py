@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sr_tasks.planes.scaling import to_codes
 from sr_tasks.training import drawn
-from sr_tasks.training.downscale import to_codes
 from sr_tasks.training.pool import Pool, draw_batch, load_or_draw_pool
 from sr_tasks.training.recipe import Recipe
 

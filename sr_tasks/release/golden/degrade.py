@@ -14,9 +14,13 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from sr_tasks.errors import ChunkFailed
-from sr_tasks.release.golden.planes import Codes, Floats, Planes, area, cubic, to_codes
+from sr_tasks.planes.frames import frame_of, planes_of
+from sr_tasks.planes.scaling import ALIASED_A, Codes, Floats, area, cubic, to_codes
+from sr_tasks.records.layout import PlaneLayout
+from sr_tasks.release.golden.planes import Planes
 
 DownScaling = Literal["bicubic", "area", "aliased"]
+_LAYOUT: Final = PlaneLayout(chroma="420", bit_depth=8)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +84,7 @@ def make_small(truth: Sequence[NDArray[np.float64] | Codes], scale: int, how: Do
     elif how == "area":
         y = area(luma, scale)
     elif how == "aliased":
-        y = cubic(luma, rows, columns, a=-0.75, antialias=False)
+        y = cubic(luma, rows, columns, a=ALIASED_A, antialias=False)
     else:
         y = cubic(luma, rows, columns)
     u, v = (area(np.asarray(plane, np.float64), scale) for plane in truth[1:])
@@ -125,10 +129,7 @@ def _h264(frames: Sequence[Planes], crf: int) -> list[Planes]:
         stream.width, stream.height, stream.pix_fmt = columns, rows, "yuv420p"
         stream.codec_context.thread_count = 1
         for number, planes in enumerate(frames):
-            frame = VideoFrame(columns, rows, "yuv420p")
-            for target, plane in zip(frame.planes, planes, strict=True):
-                view = np.frombuffer(memoryview(target), np.uint8).reshape(target.height, target.line_size)
-                view[:, : target.width] = plane
+            frame = frame_of(planes, _LAYOUT)
             frame.pts, frame.time_base = number, Fraction(1, 25)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -138,8 +139,5 @@ def _h264(frames: Sequence[Planes], crf: int) -> list[Planes]:
 
 
 def _planes(frame: VideoFrame) -> Planes:
-    y, u, v = (
-        np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width].copy()
-        for plane in frame.planes
-    )
+    y, u, v = (np.array(plane, np.uint8) for plane in planes_of(frame))
     return y, u, v

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from sr_tasks.release.golden import metrics
+from sr_tasks.planes import metrics
+from sr_tasks.planes.scaling import to_codes
 from sr_tasks.release.golden.degrade import CLASSES, Degradation, degraded, level_of, make_small
-from sr_tasks.release.golden.planes import Planes, enlarged, to_codes, to_planes, to_rgb
+from sr_tasks.release.golden.planes import Planes, enlarged, to_planes, to_rgb
 from sr_tasks.release.golden.scenes import CANVAS, PICTURE, Rgb, Scene, drawn, photographs
 
 GOLDEN_SCHEMA: Final = 1

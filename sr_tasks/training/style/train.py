@@ -10,6 +10,7 @@ import torch
 from loguru import logger
 from torch import Tensor
 
+from sr_tasks.planes.metrics import psnr_db
 from sr_tasks.training.course import CHECKPOINT, LOG, PLOT, Course, cut_log, log_row, threads
 from sr_tasks.training.plot import Curve, write_plot
 from sr_tasks.training.style.export import export_onnx
@@ -115,5 +116,4 @@ def _measure(state: Course[StyleNet], recipe: StyleRecipe, pairs: Pairs) -> Prog
 
 
 def _psnr(first: Any, second: Any) -> float:
-    mean_square = max(float(np.mean((first - second) ** 2, dtype=np.float64)), 1e-6)
-    return float(10 * np.log10(255**2 / mean_square))
+    return psnr_db(max(float(np.mean((first - second) ** 2, dtype=np.float64)), 1e-6))

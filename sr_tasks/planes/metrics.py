@@ -1,4 +1,4 @@
-"""Metrics of the golden set against the truth, on 8-bit luma unless said otherwise. Pure; knows no scene."""
+"""Metrics of a picture against its truth, on planes of 8-bit codes unless said otherwise: PSNR, SSIM, GMSD, flicker."""
 
 import math
 from collections.abc import Sequence
@@ -8,18 +8,23 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_tasks.release.golden.planes import Codes, Floats
+from sr_tasks.planes.scaling import Codes, Floats
 
 PSNR_CAP: Final = 100.0
+"""dB that stand for two equal pictures."""
 _SSIM_SIGMA, _SSIM_RADIUS = 1.5, 5
 _GMSD_C: Final = 170.0
+
+
+def psnr_db(mean_square: float, peak: float = 255.0) -> float:
+    """Peak signal-to-noise ratio in dB of a mean squared error in codes up to `peak`; infinite for no error."""
+    return 10.0 * math.log10(peak**2 / mean_square) if mean_square > 0 else math.inf
 
 
 def psnr(found: Codes, truth: Codes, *, crop: int = 0) -> float:
     """Peak signal-to-noise ratio in dB, at most `PSNR_CAP`, `crop` px cut from every side."""
     error = _cut(found, crop) - _cut(truth, crop)
-    mean_square = float(np.mean(error * error))
-    return PSNR_CAP if mean_square == 0 else min(PSNR_CAP, 10 * math.log10(255**2 / mean_square))
+    return min(PSNR_CAP, psnr_db(float(np.mean(error * error))))
 
 
 def ssim(found: Codes, truth: Codes, *, crop: int = 0) -> float:
