@@ -19,10 +19,11 @@ from sr_tasks.jobs.spec import Strip
 from sr_tasks.media import languages, tags
 from sr_tasks.media.clock import packets_on_one_clock
 from sr_tasks.media.convert import Converter, Copy, converter, copied
+from sr_tasks.media.display_size import reserve_display_size, write_display_size
 from sr_tasks.media.encode import encode_error, open_chunk, read_packets
-from sr_tasks.media.mastered import with_hdr
 from sr_tasks.media.scan import PtsHash
 from sr_tasks.media.source import open_source, translated
+from sr_tasks.media.stated import Statement, stating
 from sr_tasks.media.streams import is_cover
 from sr_tasks.media.trial import timed
 from sr_tasks.records.containers import MUXER_OPTIONS, QUICKTIME, TARGETS
@@ -58,21 +59,29 @@ def assemble(
     digest = PtsHash()
     muxer = TARGETS[suffix]
     with open_source(source_path) as source, _Output(output_path, muxer, _options(source, muxer, strip)) as output:
-        with open_chunk(chunk_files[0].path) as first, with_hdr(first, hdr) as like:
+        with open_chunk(chunk_files[0].path) as first, stating(first, _statement(first, video, hdr, muxer)) as like:
             streams = _add_streams(source, output, like, fates, source_path, strip)
             target = streams.pop(video.index).stream
             target.time_base = first.streams.video[0].time_base
         _describe_picture(target, video, output, display_matrix)
+        shown_at = reserve_display_size(target, video, muxer)
         _carry_tags(source, output, target, video.index, strip)
         picture = _picture_packets(chunk_files, video, target, digest)
         others = _other_packets(source, source_path, streams, video.index, clock)
         for packet in _merged(picture, others):
             output.mux_one(packet)
+    if shown_at is not None:
+        write_display_size(output_path, shown_at)
     if digest.hexdigest() != video.pts_sha256:
         raise IntegrityBroken(
             "The chunks together do not hold exactly the source's time stamps.", hint="Run the job again."
         )
     return digest.hexdigest()
+
+
+def _statement(chunk: InputContainer, video: VideoInfo, hdr: HdrInfo, muxer: str) -> Statement:
+    context = chunk.streams.video[0].codec_context
+    return Statement.of(video, hdr, context.codec.canonical_name, muxer, context.width)
 
 
 def _options(source: InputContainer, muxer: str, strip: Strip) -> dict[str, str]:

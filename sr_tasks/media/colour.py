@@ -9,6 +9,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from sr_tasks.errors import InputUnsupported
+from sr_tasks.media import views
 from sr_tasks.media.described import stream_description
 from sr_tasks.records.colour import FULL, UNSPECIFIED
 
@@ -19,8 +20,6 @@ _LOST_SIDE_DATA: Final = {
     SideDataType.DYNAMIC_HDR_PLUS: "HDR10+ dynamic metadata",
     SideDataType.DOVI_METADATA: _DOLBY_VISION,
     SideDataType.DOVI_RPU_BUFFER: _DOLBY_VISION,
-    SideDataType.SPHERICAL: "spherical (360 degree) metadata",
-    SideDataType.STEREO3D: "stereo 3D metadata",
 }
 """What frames may carry that an encoder of ours does not write: said in the stream table, not passed over."""
 _RECORD: Final = re.compile(r"DOVI configuration record: .*?profile: (\d+),.*?compatibility id: (\d+)")
@@ -31,12 +30,16 @@ _OWN_COLOURS: Final = frozenset({5, 10, 20})
 def lost_side_data(frame: VideoFrame) -> set[str]:
     """Names of what a frame carries beside its pixels that does not survive a new encode."""
     held = frame.side_data
-    return {name for kind, name in _LOST_SIDE_DATA.items() if held.get(kind) is not None}  # type: ignore[call-overload]
+    lost = {name for kind, name in _LOST_SIDE_DATA.items() if held.get(kind) is not None}  # type: ignore[call-overload]
+    return lost | views.not_held(frame)
 
 
 def chroma_location(container: InputContainer, video: VideoStream) -> int:
     """AVChromaLocation. PyAV does not expose the field; FFmpeg's own description of the stream does name it."""
-    inside = re.search(r"yuvj?\d\d\dp\w*\(([^)]*)\)", stream_description(container, video.index).partition("\n")[0])
+    inside = re.search(
+        r"(?:yuv[aj]?\d\d\dp|nv\d\d|p0\d\d)\w*\(([^)]*)\)",
+        stream_description(container, video.index).partition("\n")[0],
+    )
     for word in inside[1].split(",") if inside else ():
         if word.strip() in _CHROMA_LOCATIONS:
             return _CHROMA_LOCATIONS[word.strip()]

@@ -67,7 +67,7 @@ def _working_planes(frame: VideoFrame, plan: PicturePlan, layout: PlaneLayout) -
     samples = _cropped(samples_of(frame, kind), plan.crop)
     is_limited = _becomes_limited(frame, plan)
     is_full = _is_full_range(frame) and not is_limited
-    planes = _color_planes(samples, kind, layout, is_full_range=is_full, is_limited=is_limited)
+    planes = _color_planes(samples, kind, layout, plan.chroma_location, is_full_range=is_full, is_limited=is_limited)
     if "A" not in samples:
         if layout.has_alpha:
             planes += (np.full(planes[0].shape, 2**layout.bit_depth - 1, dtype_of(layout)),)
@@ -79,7 +79,7 @@ def _working_planes(frame: VideoFrame, plan: PicturePlan, layout: PlaneLayout) -
 
 
 def _color_planes(
-    samples: Samples, kind: PixelFormat, layout: PlaneLayout, *, is_full_range: bool, is_limited: bool
+    samples: Samples, kind: PixelFormat, layout: PlaneLayout, location: int, *, is_full_range: bool, is_limited: bool
 ) -> Planes:
     """Luma and chroma in the working format. `is_limited`: what was of full range becomes limited."""
     bits, new_bits = kind.bit_depth, layout.bit_depth
@@ -104,7 +104,7 @@ def _color_planes(
         return (*planes, neutral, neutral)
     for plane in chroma:
         if kind.sampling != layout.chroma:
-            plane = resampled(plane.astype(np.float32), kind.sampling, layout.chroma, luma.shape)
+            plane = resampled(plane.astype(np.float32), kind.sampling, layout.chroma, luma.shape, location)
         planes.append(coded(plane, is_chroma=True))
     return tuple(planes)
 

@@ -17,9 +17,11 @@ def description(container: Container) -> str:
     with _LOCK:
         level = av.logging.get_level()
         av.logging.set_level(av.logging.INFO)
+        av.logging.set_libav_level(av.logging.VERBOSE)  # below it FFmpeg leaves out where chroma lies
         try:
             return str(container.dumps_format())  # type: ignore[attr-defined]
         finally:
+            av.logging.set_libav_level(av.logging.INFO)
             av.logging.set_level(level)
 
 

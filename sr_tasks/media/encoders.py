@@ -34,12 +34,17 @@ give time stamps that no muxer takes."""
 def encoder_options(s: EncodeSettings, frames: int) -> dict[str, str]:
     """FFmpeg's options for a file of that many frames. The thread count is among them, since it can decide bytes."""
     options: dict[str, str] = {}
-    if s.chroma_location in _CHROMA_LOCATION:
+    if s.chroma_location in _CHROMA_LOCATION and "420" in s.pix_fmt and not _is_left_unsaid(s):
         options["chroma_sample_location"] = _CHROMA_LOCATION[s.chroma_location]
     options |= _OPTIONS[s.codec](s)
     if s.codec == "hevc" and frames < _HEVC_REORDERED_FRAMES:
         options["x265-params"] += ":bframes=0"
     return options
+
+
+def _is_left_unsaid(s: EncodeSettings) -> bool:
+    """Chroma at the left is what H.264 and HEVC mean by saying nothing."""
+    return s.chroma_location == 1 and s.codec in ("h264", "hevc")
 
 
 def _h264(s: EncodeSettings) -> dict[str, str]:

@@ -18,6 +18,7 @@ from sr_tasks.media.described import codec_name, cropping
 from sr_tasks.media.reading import Shown, Times, chosen_stream, read_times
 from sr_tasks.media.scan import StreamTally
 from sr_tasks.media.source import NOT_DECODED, decoder_of, open_source, picture_stream, translated
+from sr_tasks.media.views import view_of
 from sr_tasks.planes import rgb
 from sr_tasks.planes.formats import pixel_format
 from sr_tasks.planes.targets import pixel_facts
@@ -75,6 +76,7 @@ def probe(
                     "pix_fmt": facts.pix_fmt,
                     "size": (facts.width, facts.height),
                     "crop": crop,
+                    "chroma_location": facts.chroma_location,
                     "is_rgb": pixel_format(facts.source_pix_fmt).is_rgb,
                 }
             ),
@@ -168,6 +170,7 @@ def _video_info(video: VideoStream, first: FirstFrames, times: Times, chroma_loc
         color_trc=int(frame.color_trc or context.color_trc),
         colorspace=rgb.COLORSPACE if kind.is_rgb else _colorspace(frame, context),
         chroma_location=chroma_location,
+        view=view_of(frame),
         sample_aspect_ratio="{0.numerator}:{0.denominator}".format(video.sample_aspect_ratio or Fraction(1)),
         rotation=first.rotation,
         interlaced=first.interlaced,

@@ -7,7 +7,6 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import AttachmentStream, Disposition, Stream
 from av.subtitles.stream import SubtitleStream
-from loguru import logger
 
 from sr_tasks.errors import ContainerMismatch
 from sr_tasks.jobs.spec import Strip
@@ -18,7 +17,7 @@ from sr_tasks.media.trial import Trials
 from sr_tasks.records import containers
 from sr_tasks.records.codecs import CODECS
 from sr_tasks.records.containers import TARGETS, holds
-from sr_tasks.records.media import MediaInfo, StreamPlan, VideoInfo
+from sr_tasks.records.media import MediaInfo, StreamPlan
 
 _CHAPTERS = "kept as chapters"
 _TIME_CODE = "written anew from the time code tag of the video"
@@ -33,15 +32,6 @@ def plan_streams(path: Path, media: MediaInfo, suffix: str, codec: str, strip: S
     _fit_picture(codec, suffix)
     with open_source(path) as source, translated(path):
         return _Planner(source, media, suffix, strip).rows()
-
-
-def lost(video: VideoInfo, what: str) -> StreamPlan:
-    """The row for something inside the picture stream that the output will not have."""
-    logger.warning("the output will not have the source's {}", what)
-    return StreamPlan(
-        source_index=video.index, output_index=None, type="side data", codec=what, language="", fate="dropped",
-        reason="the encoder does not write it",
-    )  # fmt: skip
 
 
 def is_cover(stream: Stream) -> bool:

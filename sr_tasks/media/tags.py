@@ -10,9 +10,10 @@ from sr_tasks.records.containers import QUICKTIME
 
 _OWN = frozenset({
     "major_brand", "minor_version", "compatible_brands", "encoder", "duration", "vendor_id", "bps", "number_of_frames",
-    "number_of_bytes", "language",
+    "number_of_bytes", "language", "alpha_mode", "stereo_mode",
 })  # fmt: skip
-"""Tags that describe the old file itself; the muxer writes its own. Languages are written by `languages.held`."""
+"""Tags that describe the old file itself; the muxer writes its own. Languages are written by `languages.held`, and what
+players do with the picture by `stated`."""
 _STATISTICS = ("_statistics", "bps-", "duration-", "number_of_frames-", "number_of_bytes-")
 _QUICKTIME_KEY = "com."
 """Reverse domain names: QuickTime keys, as phones and cameras write them."""

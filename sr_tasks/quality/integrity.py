@@ -126,6 +126,8 @@ def _stream_list(output: MediaInfo, wanted: set[int]) -> Finding:
     return Finding(check="Streams", ok=wanted == actual, detail="; ".join(parts))
 
 
+_ASPECT_TOLERANCE = Fraction(4, 1000)
+"""FFmpeg reads the aspect of Matroska with numbers up to 255; it takes what is nearer than this for the same."""
 _EDIT_TICK = Fraction(1, 1000)
 """MP4 and MOV say in milliseconds where a stream begins."""
 
@@ -166,7 +168,7 @@ def _tags(source: VideoInfo, output: VideoInfo) -> list[Finding]:
         _colour_tags(source, output),
         Finding(
             check="Pixel aspect ratio",
-            ok=colour.aspect_of(source) == colour.aspect_of(output),
+            ok=abs(colour.aspect_of(output) / colour.aspect_of(source) - 1) <= _ASPECT_TOLERANCE,
             detail=f"{output.sample_aspect_ratio}, source {source.sample_aspect_ratio}",
         ),
         Finding(

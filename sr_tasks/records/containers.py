@@ -7,6 +7,7 @@ A further container is one row in each table. Whether a stream is held at all is
 from typing import Final
 
 from sr_tasks.records.codecs import CODECS
+from sr_tasks.records.media import FLAT, VideoInfo, ViewInfo
 
 TARGETS: Final = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 """Suffix of an output -> FFmpeg's muxer."""
@@ -29,6 +30,25 @@ PCM_CONTAINERS: Final = frozenset({"mov", "matroska"})
 COVER_CODECS: Final = {"mp4": frozenset({"mjpeg", "png", "bmp"}), "mov": frozenset[str](), "webm": frozenset[str]()}
 """Muxer -> codecs of covers. Matroska is not here: it holds every file as an attachment."""
 
+_PROJECTION_CONTAINERS: Final = frozenset({"mp4", "matroska", "webm"})
+"""Muxers that say of a picture that it is spherical. FFmpeg writes it in MP4, not in MOV."""
+_STEREO: Final = {
+    "matroska": frozenset({"side by side", "top and bottom", "frame sequence"}),
+    "webm": frozenset({"side by side", "top and bottom"}),
+    "mp4": frozenset({"side by side", "top and bottom"}),
+}
+"""Muxer -> kinds of stereo 3D that it says. MP4 has no word for the right eye first."""
+
+_SAYS_SITING: Final = {"h264": frozenset(range(7)), "hevc": frozenset(range(7)), "av1": frozenset({0, 1, 3})}
+"""Codec -> values of AVChromaLocation that its stream says itself."""
+_SITING_CONTAINERS: Final = {
+    "matroska": frozenset({1, 2, 3, 4}),
+    "webm": frozenset({1, 2, 3, 4}),
+    "mp4": frozenset({1, 3}),
+}
+"""Muxer -> those that the file says of VP9 and FFV1."""
+
+MATROSKA: Final = frozenset({"matroska", "webm"})
 ATTACHMENT_CONTAINERS: Final = frozenset({"matroska"})
 QUICKTIME: Final = frozenset({"mp4", "mov"})
 """Muxers that write tracks of their own behind all others, for chapters and for the picture's `timecode` tag; that keep
@@ -44,6 +64,26 @@ _PCM_OF_FORMAT: Final = {"u8": "pcm_u8", "s16": "pcm_s16le", "s32": "pcm_s32le",
 _DEEP: Final = frozenset({"pcm_s32le", "pcm_s32be", "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be", "pcm_s64le"})
 _24_BITS: Final = frozenset({"pcm_dvd", "pcm_bluray", "s302m"})
 """Decoders whose 32-bit samples hold 24 bits at most."""
+
+
+def stated_view(view: ViewInfo, muxer: str) -> ViewInfo:
+    """A view as far as the container says it."""
+    flat = FLAT if muxer not in _PROJECTION_CONTAINERS else view
+    has_word = view.stereo in _STEREO.get(muxer, ()) and not (muxer == "mp4" and view.is_right_first)
+    eyes = view if has_word else FLAT
+    return flat.model_copy(update={"stereo": eyes.stereo, "is_right_first": eyes.is_right_first})
+
+
+def siting_is_stated(codec: str, muxer: str, video: VideoInfo) -> bool:
+    """Whether the container, and not the codec, is to say where chroma lies."""
+    is_said = video.chroma_location in _SAYS_SITING.get(codec, ())
+    return video.chroma == "420" and not is_said and video.chroma_location in _SITING_CONTAINERS.get(muxer, ())
+
+
+def loses_siting(codec: str, muxer: str, video: VideoInfo) -> bool:
+    """Whether an output cannot say where chroma lies."""
+    is_said = video.chroma != "420" or video.chroma_location in _SAYS_SITING.get(codec, (0,))
+    return not is_said and not siting_is_stated(codec, muxer, video)
 
 
 def holds(suffix: str, codec: str) -> bool:

@@ -69,6 +69,8 @@ class PicturePlan(BaseModel):
     size: tuple[int, int] | None = None
     """Width and height, after the crop, that frames of other sizes are fitted into, their shape kept, between black
     bars. None: frames keep their size. Only with a `pix_fmt`."""
+    chroma_location: int = 0
+    """AVChromaLocation of the source's pictures, for where chroma is resampled to reach `pix_fmt`."""
     is_rgb: bool = False
     """Whether the source's pictures are RGB, so that `pix_fmt` holds them by the matrix of BT.709, of full range unless
     `color_range` says otherwise."""
@@ -91,6 +93,28 @@ class Repair(BaseModel):
     """How many frames, packets or places it was done to."""
     what: str
     """In a sentence, for people."""
+
+
+class ViewInfo(BaseModel):
+    """How players show pictures that are no flat ones for both eyes: 360 degrees, stereo 3D."""
+
+    model_config = ConfigDict(frozen=True)
+
+    projection: Literal["flat", "equirectangular", "cubemap", "tiled equirectangular"] = "flat"
+    yaw: float = 0.0
+    pitch: float = 0.0
+    roll: float = 0.0
+    """Degrees that the sphere is turned by."""
+    bounds: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """Of a tile: the parts of the whole picture left of it, above, right of it and below, in 2**-32."""
+    padding_px: int = 0
+    """Around each face of a cube."""
+    stereo: Literal["mono", "side by side", "top and bottom", "frame sequence"] = "mono"
+    is_right_first: bool = False
+    """Whether the first picture of two is that of the right eye."""
+
+
+FLAT: Final = ViewInfo()
 
 
 class VideoInfo(BaseModel):
@@ -119,6 +143,7 @@ class VideoInfo(BaseModel):
     colorspace: int
     chroma_location: int
     """AVChromaLocation: 0 unspecified (taken as left), 1 left, 2 centre, 3 top-left."""
+    view: ViewInfo = FLAT
     sample_aspect_ratio: str
     rotation: int
     """Degrees a player turns the picture, from the display matrix."""

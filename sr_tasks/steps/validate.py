@@ -18,8 +18,8 @@ from sr_tasks.errors import (
 )
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.media.beside import rows_beside
 from sr_tasks.media.first_look import Findings, first_look, planned_streams
-from sr_tasks.media.streams import lost
 from sr_tasks.media.tags import without_private
 from sr_tasks.media.timeline import temporary_table
 from sr_tasks.planes.targets import for_codec
@@ -163,7 +163,7 @@ def looked(
     _refuse_unfit(spec, media, settings)
     planned = planned_streams(path, bounds, media, suffix, spec.codec, spec.strip)
     fates = [_with_pixel_notes(fate, media.video) for fate in planned]
-    fates += [lost(media.video, what) for what in found.lost]
+    fates += rows_beside(media.video, found.lost, suffix, spec.codec)
     refuse_losses(spec, fates)
     return found, tuple(fates)
 

@@ -1,5 +1,6 @@
 """Colour through whole jobs: what a source says and leaves unsaid is what its output says, by ffprobe's reading."""
 
+import json
 import subprocess
 from fractions import Fraction
 from pathlib import Path
@@ -138,3 +139,36 @@ def test_hdr_metadata_of_the_container_are_stated_by_the_outputs_container(
     output = Path(enhance(source, f"out{suffix}", codec=codec)["output"])
     assert stated(output) == pytest.approx(_DISPLAY | _LIGHT, rel=1e-6)
     assert tags(output)["color_transfer"] == "smpte2084"
+
+
+def chroma_location(path: Path) -> str:
+    """Where chroma lies, as Debian's ffprobe reads it."""
+    asked = ["-select_streams", "v:0", "-show_entries", "stream=chroma_location", "-of", "csv=p=0"]
+    return subprocess.run(
+        ["ffprobe", "-v", "error", *asked, str(path)], capture_output=True, text=True, check=True
+    ).stdout.strip()
+
+
+@pytest.mark.parametrize("location", ["left", "center", "topleft"])
+@pytest.mark.parametrize(
+    ("codec", "suffix"),
+    [("h264", ".mp4"), ("hevc", ".mkv"), ("av1", ".mkv"), ("vp9", ".webm"), ("vp9", ".mkv"), ("ffv1", ".mkv")],
+)
+def test_where_chroma_lies_is_said_by_the_codec_or_the_container(
+    codec: str, suffix: str, location: str, enhance: Enhance, tmp_path: Path
+) -> None:
+    options = {"x264-params": f"chromaloc={('left', 'center', 'topleft').index(location)}"}
+    source = make(tmp_path / "clip.mp4", Clip(frames=3, width=64, height=48, options=options))
+    assert chroma_location(source) == location
+    output = Path(enhance(source, f"out{suffix}", codec=codec, strict=True)["output"])
+    assert chroma_location(output) == location
+
+
+@pytest.mark.parametrize(("codec", "suffix", "number"), [("av1", ".mp4", 1), ("vp9", ".mp4", 1), ("ffv1", ".mkv", 5)])
+def test_a_place_of_chroma_that_nothing_says_is_listed(
+    codec: str, suffix: str, number: int, enhance: Enhance, tmp_path: Path
+) -> None:
+    options = {"x264-params": f"chromaloc={number}"}
+    source = make(tmp_path / "clip.mp4", Clip(frames=3, width=64, height=48, options=options))
+    rows = json.loads(Path(enhance(source, f"out{suffix}", codec=codec)["manifest"]).read_text())["streams"]
+    assert [(row["codec"], row["fate"]) for row in rows[1:]] == [("chroma location", "dropped")]

@@ -1,0 +1,32 @@
+"""What goes with the pictures inside their stream and is no stream of its own: rows of the plan for it."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from loguru import logger
+
+from sr_tasks.media import views
+from sr_tasks.records.containers import TARGETS, loses_siting, stated_view
+from sr_tasks.records.media import StreamPlan, VideoInfo
+
+
+def rows_beside(video: VideoInfo, lost: Iterable[str], suffix: str, codec: str) -> list[StreamPlan]:
+    """What becomes of it in an output of that suffix and codec. `lost`: names of what no output has."""
+    muxer = TARGETS[suffix]
+    rows = [_row(video, what, "dropped", "the encoder does not write it") for what in lost]
+    for what in views.named(video.view):
+        if what in views.named(stated_view(video.view, muxer)):
+            rows.append(_row(video, what, "kept", "the container says it"))
+        else:
+            rows.append(_row(video, what, "dropped", f"a {suffix} file does not say it"))
+    if loses_siting(codec, muxer, video):
+        rows.append(_row(video, "chroma location", "dropped", f"{codec} in a {suffix} file does not say it"))
+    return rows
+
+
+def _row(video: VideoInfo, what: str, fate: Literal["kept", "dropped"], reason: str) -> StreamPlan:
+    if fate == "dropped":
+        logger.warning("the output will not have the source's {}: {}", what, reason)
+    return StreamPlan(
+        source_index=video.index, output_index=None, type="side data", codec=what, language="", fate=fate, reason=reason
+    )
