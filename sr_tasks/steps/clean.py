@@ -7,7 +7,8 @@ from sr_tasks.config import Settings
 from sr_tasks.errors import ReviewRejected
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.records.job import ModelRecord
-from sr_tasks.steps import meter, observe
+from sr_tasks.release import observe
+from sr_tasks.steps.shared import meter
 from sr_tasks.storage.workdir import ChunkStore
 
 

@@ -9,7 +9,7 @@ from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.jobs.status import Task
 from sr_tasks.records.job import OutputRecord, SourceRecord
-from sr_tasks.steps.timing import timed
+from sr_tasks.steps.shared.timing import timed
 from sr_tasks.storage import transfer, uris
 
 

@@ -8,7 +8,7 @@ from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.jobs.status import Task
 from sr_tasks.records.job import ModelRecord, PlanRecord, SourceRecord
 from sr_tasks.registry.registry import Registry
-from sr_tasks.steps.plan import seconds_a_frame
+from sr_tasks.steps.shared.pace import seconds_a_frame
 from sr_tasks.storage.workdir import ChunkStore
 
 _WHOLE: dict[str, float] = {Task.ASSEMBLE: 0.01, Task.ASSESS: 0.02}

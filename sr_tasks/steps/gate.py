@@ -13,8 +13,8 @@ from sr_tasks.quality.gate import judge
 from sr_tasks.records.assessment import Assessment, Decision, IntegrityReport, Verdict
 from sr_tasks.records.job import SourceRecord
 from sr_tasks.registry.registry import Registry
-from sr_tasks.steps import page
-from sr_tasks.steps.timing import timed
+from sr_tasks.steps.shared import page
+from sr_tasks.steps.shared.timing import timed
 from sr_tasks.telemetry.statsd import Instruments
 
 

@@ -14,9 +14,9 @@ from sr_tasks.jobs.status import Task
 from sr_tasks.media.spread import spread_frames
 from sr_tasks.records.job import ModelRecord, PlanRecord, SourceRecord
 from sr_tasks.registry.registry import Registry
-from sr_tasks.steps.encoding import encode_settings
-from sr_tasks.steps.fingerprint import fingerprint
-from sr_tasks.steps.timing import timed
+from sr_tasks.steps.shared.encoding import encode_settings
+from sr_tasks.steps.shared.fingerprint import fingerprint
+from sr_tasks.steps.shared.timing import timed
 from sr_tasks.storage.workdir import ChunkStore
 from sr_tasks.telemetry.statsd import Instruments
 

@@ -10,8 +10,8 @@ from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media.timeline import temporary_table
 from sr_tasks.records.job import SourceRecord
 from sr_tasks.steps import validate
-from sr_tasks.steps.choice import Choice
 from sr_tasks.steps.rehearsal import rehearse
+from sr_tasks.steps.shared.choice import Choice
 from sr_tasks.storage import transfer
 
 _ANY_MODEL = Choice(model="", reason="", level=0.0, degradation=None)

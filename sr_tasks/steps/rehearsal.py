@@ -19,7 +19,7 @@ from sr_tasks.media.confined import Bounds, confined
 from sr_tasks.records.codecs import Preset
 from sr_tasks.records.job import SourceRecord
 from sr_tasks.records.rehearsal import Rehearsal
-from sr_tasks.steps.fingerprint import code_version
+from sr_tasks.steps.shared.fingerprint import code_version
 from sr_tasks.storage.atomic import write_text
 
 BUDGET_S: Final = 2.0

@@ -41,7 +41,7 @@ from sr_tasks.records.encode import EncodeSettings
 from sr_tasks.records.job import PlanRecord, SourceRecord
 from sr_tasks.records.media import Chunk, MediaInfo, StreamPlan
 from sr_tasks.records.rehearsal import Rehearsal, RehearsedPlace
-from sr_tasks.steps.encoding import encode_settings
+from sr_tasks.steps.shared.encoding import encode_settings
 
 if TYPE_CHECKING:
     from hashlib import _Hash

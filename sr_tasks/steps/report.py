@@ -8,8 +8,9 @@ from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.jobs.status import Task
 from sr_tasks.records.job import DeliveryRecord, SourceRecord
-from sr_tasks.steps import manifest, meter, observe
-from sr_tasks.steps.timing import timed
+from sr_tasks.release import observe
+from sr_tasks.steps.shared import manifest, meter
+from sr_tasks.steps.shared.timing import timed
 from sr_tasks.storage import transfer, uris
 from sr_tasks.storage.atomic import write_text
 

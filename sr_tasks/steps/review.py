@@ -11,8 +11,8 @@ from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.records.assessment import Assessment, Pictures, Verdict
 from sr_tasks.records.job import OutputRecord, ReviewRecord, SourceRecord
 from sr_tasks.registry.registry import Registry
-from sr_tasks.steps import page
-from sr_tasks.steps.assess import figures
+from sr_tasks.steps.shared import page
+from sr_tasks.steps.shared.comparison import figures
 from sr_tasks.storage import uris
 
 _FIGURES = {

@@ -9,7 +9,7 @@ from typing import Any
 from loguru import logger
 
 from sr_tasks.config import Settings
-from sr_tasks.errors import ChunkMissing, InputDamaged, IntegrityBroken
+from sr_tasks.errors import InputDamaged
 from sr_tasks.inference.backend import Backend, Session
 from sr_tasks.inference.lease import Holder, leased_backend
 from sr_tasks.inference.loop import LoopReport, upscale_chunk
@@ -24,9 +24,9 @@ from sr_tasks.media.encode import ChunkWriter, prove_chunk
 from sr_tasks.records.job import ModelRecord, PlanRecord, SourceRecord
 from sr_tasks.records.media import Chunk
 from sr_tasks.registry.registry import Registry
-from sr_tasks.steps import observe
-from sr_tasks.steps.encoding import encode_settings
-from sr_tasks.steps.source import require_unchanged
+from sr_tasks.release import observe
+from sr_tasks.steps.shared.encoding import encode_settings
+from sr_tasks.steps.shared.source import require_unchanged
 from sr_tasks.storage.space import SpaceWatch
 from sr_tasks.storage.workdir import ChunkStore
 from sr_tasks.telemetry import devices
@@ -163,15 +163,3 @@ def _refuse_damage(report: LoopReport, settings: Settings) -> None:
             f"{settings.max_damaged_share:.0%}.",
             hint="Find a better copy of the source, or raise SR_MAX_DAMAGED_SHARE.",
         )
-
-
-def marker_of(store: ChunkStore, chunk: Chunk) -> dict[str, Any]:
-    """The marker of a chunk that must be there. Raises ChunkMissing, IntegrityBroken."""
-    marker = store.committed(chunk.index)
-    if marker is None:
-        raise ChunkMissing(
-            f"Chunk {chunk.index} is not there any more.", hint="Run the job again; finished chunks are kept."
-        )
-    if marker["frames"] != chunk.frames:
-        raise IntegrityBroken(f"Chunk {chunk.index} holds {marker['frames']} frames, not {chunk.frames}.")
-    return marker

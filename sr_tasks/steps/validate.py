@@ -26,9 +26,9 @@ from sr_tasks.planes.targets import for_codec
 from sr_tasks.records.containers import TARGETS, holds
 from sr_tasks.records.job import OutputRecord, SourceRecord
 from sr_tasks.records.media import MediaInfo, ReadOptions, StreamPlan, VideoInfo
-from sr_tasks.steps.choice import Choice, choose, kept, require_possible
-from sr_tasks.steps.manifest import SIDECARS
-from sr_tasks.steps.source import first_bounds
+from sr_tasks.steps.shared.choice import Choice, choose, kept, require_possible
+from sr_tasks.steps.shared.manifest import SIDECARS
+from sr_tasks.steps.shared.source import first_bounds
 from sr_tasks.storage import transfer, uris
 from sr_tasks.storage.hashing import sha256_file
 from sr_tasks.storage.transfer import SourceStat

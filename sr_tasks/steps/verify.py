@@ -12,7 +12,7 @@ from sr_tasks.quality.gate import judge
 from sr_tasks.records.assessment import Decision
 from sr_tasks.records.media import MediaInfo, StreamPlan
 from sr_tasks.registry.registry import Registry
-from sr_tasks.steps.assess import compare, figures
+from sr_tasks.steps.shared.comparison import compare, figures
 from sr_tasks.storage import transfer, uris
 from sr_tasks.telemetry.progress import Progress
 

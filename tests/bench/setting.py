@@ -22,7 +22,7 @@ from sr_tasks.records.job import ModelRecord, PlanRecord, SourceRecord
 from sr_tasks.records.media import Chunk
 from sr_tasks.records.prepared import PreparedModel
 from sr_tasks.steps import plan, prepare_model, validate
-from sr_tasks.steps.encoding import encode_settings
+from sr_tasks.steps.shared.encoding import encode_settings
 
 
 @dataclass(frozen=True, kw_only=True)

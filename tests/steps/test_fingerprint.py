@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sr_tasks.steps.fingerprint import CHUNK_CODE, PACKAGE, code_version
+from sr_tasks.steps.shared.fingerprint import CHUNK_CODE, PACKAGE, code_version
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ def test_frames_of_a_style_job_are_judged_as_stylised(
         told.append(options["is_stylised"])
         return assess(*args, **options)
 
-    monkeypatch.setattr("sr_tasks.steps.assess.assess", watched)
+    monkeypatch.setattr("sr_tasks.steps.shared.comparison.assess", watched)
     source = make(tmp_path / "clip.mp4", frames=3)
     enhance(source, "painted.mp4", model=STYLE, scale=1)
     enhance(source, "enlarged.mp4")

@@ -11,8 +11,8 @@ from sr_tasks.records.assessment import Assessment, IntegrityReport, Pictures, V
 from sr_tasks.records.cards import GateLimits
 from sr_tasks.records.job import ModelRecord, OutputRecord, PlanRecord, ReviewRecord, SourceRecord
 from sr_tasks.records.media import MediaInfo
-from sr_tasks.steps.manifest import versions
-from sr_tasks.steps.timing import noted
+from sr_tasks.steps.shared.manifest import versions
+from sr_tasks.steps.shared.timing import noted
 from sr_tasks.storage import failures, uris
 from sr_tasks.storage.atomic import write_text
 from sr_tasks.storage.uris import Location

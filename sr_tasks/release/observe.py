@@ -1,4 +1,4 @@
-"""What a job that ended tells of the version that did it, and of the other one while a candidate is out.
+"""What a job that ended says about its version of the model, and about the other one while a candidate is out.
 
 Observing may not break a job: whatever goes wrong here is logged, and the job ends as it would have.
 """

@@ -16,7 +16,7 @@ from sr_tasks.records.job import PlanRecord
 from sr_tasks.records.media import PicturePlan
 from sr_tasks.records.prepared import PreparedModel
 
-PACKAGE: Final = Path(__file__).resolve().parent.parent
+PACKAGE: Final = Path(__file__).resolve().parents[2]
 _RECORDS = ("cards", "codecs", "colour", "containers", "degradation", "encode", "layout", "media", "prepared", "spdx")
 CHUNK_CODE: Final = ("graphs", "inference", "media", "planes", *(f"records/{name}.py" for name in _RECORDS))
 """Folders and files of the library that can change a chunk's bytes: these rooms, and the records that they read."""

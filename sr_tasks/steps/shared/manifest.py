@@ -14,8 +14,8 @@ from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.records.assessment import Assessment, IntegrityReport, Verdict
 from sr_tasks.records.job import ModelRecord, OutputRecord, PlanRecord, ReviewRecord, SourceRecord
 from sr_tasks.records.media import MediaInfo
-from sr_tasks.steps.encoding import encode_settings
-from sr_tasks.steps.timing import noted
+from sr_tasks.steps.shared.encoding import encode_settings
+from sr_tasks.steps.shared.timing import noted
 
 SIDECARS = ("manifest.json", "report.html")
 _PACKAGES = ("apache-airflow", "av", "numpy", "onnx", "onnxruntime", "opencv-python-headless", "openvino")

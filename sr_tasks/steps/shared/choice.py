@@ -15,7 +15,7 @@ from sr_tasks.records.media import MediaInfo, VideoInfo
 from sr_tasks.registry.licences import require_licence
 from sr_tasks.registry.registry import ModelEntry, Registry
 from sr_tasks.registry.routing import Facts, load_routing
-from sr_tasks.steps.source import first_bounds
+from sr_tasks.steps.shared.source import first_bounds
 
 _DECIDING = ("source", "scale", "model", "restore", "content", "tenant")
 """Fields of a request that the choice depends on."""

@@ -1,0 +1,1 @@
+"""What several tasks of a job share. No task of the Dag is here, and nothing here imports one."""
