@@ -48,6 +48,21 @@ def _row(name: str, registry: Registry, settings: Settings) -> dict[str, Any]:
     }
 
 
+def known(settings: Settings) -> dict[str, Any]:
+    """One row for each network that `models add known:NAME` brings."""
+    from sr_tasks.intake.known import known_models
+
+    models = known_models(settings)
+    return {"models": [{"name": name, **model.model_dump(mode="json")} for name, model in models.items()]}
+
+
+def describe_known(result: dict[str, Any]) -> str:
+    if not result["models"]:
+        return "No networks are known."
+    names = ("name", "scale", "licence", "title", "source")
+    return table(names, [tuple(f"{row[name]}{'x' * (name == 'scale')}" for name in names) for row in result["models"]])
+
+
 def describe_list(result: dict[str, Any]) -> str:
     if not result["models"]:
         return "There are no models."

@@ -29,8 +29,12 @@ def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def _add_bringing(verbs: "argparse._SubParsersAction[Any]") -> None:
     add = verbs.add_parser("add", help="make a weight file a version of a model")
-    add.add_argument("weights", metavar="WEIGHTS", help=".pth, .pt, .safetensors or .onnx; s3://... and mlflow:/NAME/V")
-    add.add_argument("--name", required=True, metavar="N")
+    add.add_argument(
+        "weights",
+        metavar="WEIGHTS",
+        help=".pth, .pt, .safetensors, .onnx or .param; s3://..., mlflow:/NAME/V, known:NAME",
+    )
+    add.add_argument("--name", metavar="N", help="needed unless the model is a known one")
     add.add_argument("--version", metavar="V", help="default: the next number")
     add.add_argument("--licence", metavar="L", help="SPDX expression; needed unless the card has it")
     add.add_argument("--source", metavar="URL", help="where the weights come from")
@@ -51,6 +55,9 @@ def _add_bringing(verbs: "argparse._SubParsersAction[Any]") -> None:
 
 
 def _add_looking(verbs: "argparse._SubParsersAction[Any]") -> None:
+    known = verbs.add_parser("known", help="well-known networks that `models add known:NAME` brings")
+    common(known, lambda args, settings: catalogue.known(settings), catalogue.describe_known)
+
     listing = verbs.add_parser("list", help="all models: versions, production, candidate, licence")
     common(listing, lambda args, settings: catalogue.listed(settings), catalogue.describe_list)
 
@@ -158,11 +165,15 @@ def _user() -> str:
 
 
 def _add(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    from sr_tasks.intake import known
     from sr_tasks.intake.add import add_model  # loads torch, which the other verbs do without
     from sr_tasks.intake.request import AddRequest
 
+    name = args.name or (known.name_of(args.weights) if known.is_reference(args.weights) else "")
+    if not name:
+        raise UsageError("The model has no name.", hint="Give --name N.")
     request = AddRequest(
-        name=args.name,
+        name=name,
         version=args.version,
         licence=args.licence,
         source=args.source,

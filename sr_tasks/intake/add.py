@@ -13,8 +13,9 @@ from sr_tasks.config import Settings
 from sr_tasks.errors import InputTooLarge, ModelRejected, UsageError
 from sr_tasks.graphs.form import form_problems
 from sr_tasks.graphs.network import Network
-from sr_tasks.intake import carding, mlflow
+from sr_tasks.intake import carding, known, mlflow
 from sr_tasks.intake.canonical import Canonical
+from sr_tasks.intake.ncnn import file as ncnn_file
 from sr_tasks.intake.onnx_file import convert_onnx
 from sr_tasks.intake.proof import noise
 from sr_tasks.intake.receptive import Sight, look
@@ -27,8 +28,9 @@ from sr_tasks.storage import transfer, uris
 from sr_tasks.storage.atomic import is_stale
 from sr_tasks.storage.failures import writing
 from sr_tasks.storage.hashing import sha256_file
+from sr_tasks.storage.uris import LocalFile, Location
 
-_SUFFIX = {"torch": ".pth", "safetensors": ".safetensors", "onnx": ".onnx"}
+_SUFFIX = {"torch": ".pth", "safetensors": ".safetensors", "onnx": ".onnx", "ncnn": ".zip"}
 _SCRATCH = "adding-"
 _TIMED_PX = 160
 
@@ -36,13 +38,17 @@ _TIMED_PX = 160
 def add_model(weights: str, request: AddRequest, registry: Registry, settings: Settings) -> ModelEntry:
     """Make a weight file a version of a model, and give the version.
 
-    `weights` is a path, `file:///...`, `s3://bucket/key` or `mlflow:/name/version`. A file that was added before
+    `weights` is a path, `file:///...`, `s3://bucket/key`, `mlflow:/name/version` or `known:name`. A .param of ncnn
+    brings the .bin beside it. A file that was added before
     under this name, with nothing new said of it, is that version again. Raises UsageError for a request that lacks
     something or contradicts itself or the file, ModelInvalid for a file that cannot be used, ModelRejected if the
     network does not survive conversion, VersionExists, InputTooLarge, and what fetching raises. Nothing is left behind
     then.
     """
-    fields = carding.said(request, carding.read_card(request))
+    stated = carding.read_card(request)
+    if known.is_reference(weights):
+        stated = known.known_model(weights, settings).card | stated
+    fields = carding.said(request, stated)
     with writing(settings.workdir):
         settings.workdir.mkdir(parents=True, exist_ok=True)
         for dead in settings.workdir.glob(f"{_SCRATCH}*"):
@@ -108,9 +114,20 @@ def _registered(
 
 def _fetched(weights: str, folder: Path, settings: Settings) -> Path:
     """The file on this machine, not larger than allowed."""
-    if mlflow.is_reference(weights):
-        weights = mlflow.fetch(weights, folder, settings)
-    location = uris.parse(weights, settings)
+    if known.is_reference(weights):
+        location: Location = LocalFile(known.fetch(weights, folder, settings))
+    else:
+        if mlflow.is_reference(weights):
+            weights = mlflow.fetch(weights, folder, settings)
+        location = uris.parse(weights, settings)
+    path = _one(location, folder, settings)
+    if not ncnn_file.is_param(path):
+        return path
+    beside = location.with_name(f"{Path(location.name).stem}.bin")
+    return ncnn_file.packed(path, _one(beside, folder, settings), folder)
+
+
+def _one(location: Location, folder: Path, settings: Settings) -> Path:
     facts = transfer.stat(location, settings)
     if facts.size_bytes > settings.max_weights_bytes:
         raise InputTooLarge(
@@ -122,9 +139,10 @@ def _fetched(weights: str, folder: Path, settings: Settings) -> Path:
 
 def _converted(path: Path, finding: Finding, folder: Path, request: AddRequest, level: Level | None) -> Canonical:
     label = repr(path.name)
-    if finding.form == "onnx":
+    if finding.form in ("onnx", "ncnn"):
+        is_onnx = finding.form == "onnx"
         return convert_onnx(
-            onnx.load_model(path, load_external_data=False),
+            onnx.load_model(path, load_external_data=False) if is_onnx else ncnn_file.read_ncnn(path),
             label,
             channel_order=request.channel_order,
             value_range=request.value_range,

@@ -12,9 +12,10 @@ import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from sr_tasks.errors import InputTooLarge, ModelInvalid
+from sr_tasks.intake.ncnn import file as ncnn_file
 from sr_tasks.storage.failures import reading
 
-Form = Literal["torch", "safetensors", "onnx"]
+Form = Literal["torch", "safetensors", "onnx", "ncnn"]
 
 _HEAD_BYTES = 512
 _MAX_PICKLE_BYTES = 64 << 20
@@ -24,7 +25,7 @@ _MAX_MEMBERS = 200_000
 _LEGACY_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 _LEGACY_PICKLES = 4
 """Magic number, protocol, system, and the object itself; raw tensors follow."""
-_HINT = "Bring a .pth, .pt or .safetensors file of a known architecture, or an .onnx file."
+_HINT = "Bring a .pth, .pt or .safetensors file of a known architecture, an .onnx file, or an ncnn .param and .bin."
 _SAVE_HINT = "Save the weights alone: torch.save(model.state_dict(), FILE), or a .safetensors file."
 
 _PLAIN = frozenset(
@@ -44,7 +45,7 @@ _SIGNATURES: tuple[tuple[bytes, str], ...] = (
     (b"<?xml", "an XML text (OpenVINO's .xml, say)"),
     (b"gguf", "a GGUF file"),
     (b"\x89hdf", "an HDF5 file (Keras)"),
-    (b"7767517", "an ncnn .param text"),
+    (b"7767517", "an ncnn .param text without its .bin"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"bzh", "a bzip2 archive"),
     (b"7z\xbc\xaf", "a 7-Zip archive"),
@@ -113,6 +114,8 @@ def _of_zip(path: Path, size: int) -> Finding:
             members = archive.infolist()
             if len(members) > _MAX_MEMBERS or sum(one.file_size for one in members) > 2 * size + _MAX_PICKLE_BYTES:
                 raise _refused(path, "a ZIP that would unpack to far more than it is")
+            if ncnn_file.is_pair(archive):
+                return Finding(form="ncnn", words="a network of ncnn")
             _refuse_code(path, [one.filename for one in members])
             pickled = next((one for one in members if _inner(one.filename) == "data.pkl"), None)
             if pickled is None:

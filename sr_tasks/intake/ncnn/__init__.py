@@ -1,0 +1,1 @@
+"""Networks of ncnn, read from their .param and .bin as ONNX graphs."""
