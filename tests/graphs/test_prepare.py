@@ -305,6 +305,34 @@ def test_int8_must_not_lose_more_than_the_limit_against_true_pictures() -> None:
     assert not fine.is_acceptable("bf16", 8)
 
 
+def cancelling_network() -> onnx.ModelProto:
+    """The random network, with a large number added to its features and taken away again: rounding becomes visible."""
+    network = random_network()
+    tensors = {tensor.name: tensor for tensor in network.graph.initializer}
+    arrays = {name: onnx.numpy_helper.to_array(tensors[name]) for name in ("b1", "w2", "b2")}
+    changed = {"b1": arrays["b1"] + 2e6, "b2": arrays["b2"] - 2e6 * arrays["w2"].sum(axis=(1, 2, 3), dtype=np.float64)}
+    for name, array in changed.items():
+        tensors[name].CopyFrom(onnx.numpy_helper.from_array(array.astype(np.float32), name))
+    return network
+
+
+def test_fp32_may_be_as_far_off_as_rounding_takes_the_original_itself(tmp_path: Path) -> None:
+    found = {}
+    for name, network in (("plain", random_network()), ("cancelling", cancelling_network())):
+        entry = network_entry(tmp_path / name, network)
+        draft, _ = ready(network_entry(tmp_path / f"{name} draft"), tmp_path / "cache")
+        graph = build_graph(entry, variant()).SerializeToString()
+        original = Original(entry, variant(), graph, width=99, height=51)
+        found[name] = original.compare(dataclasses.replace(draft, precision="fp32"), Skewed({"fp32": 3}, plane=0))
+    assert found["plain"].rounding_codes <= 1
+    assert found["cancelling"].rounding_codes > 3
+    fine = Deviation(max_codes=12, psnr_db=50.0, loss_db=0.0, is_in_range=True, rounding_codes=3)
+    assert fine.is_acceptable("fp32", 8)
+    assert not dataclasses.replace(fine, rounding_codes=2).is_acceptable("fp32", 8)
+    assert not dataclasses.replace(fine, psnr_db=47.9).is_acceptable("fp32", 8)
+    assert not dataclasses.replace(fine, is_in_range=False).is_acceptable("fp32", 8)
+
+
 def test_loss_against_true_pictures_is_what_a_worse_result_loses(tmp_path: Path) -> None:
     entry = network_entry(tmp_path)
     graph = build_graph(entry, variant()).SerializeToString()

@@ -68,6 +68,14 @@ def test_a_known_network_is_brought_with_its_licence_and_source(
     assert list(settings.workdir.iterdir()) == []
 
 
+def test_what_the_gate_must_allow_a_known_network_goes_into_its_card(settings: Settings, wheel: Path) -> None:
+    limits = {"global_psnr_min": 20, "frame_psnr_min": 20, "block_psnr_min": 10, "ssim_min": 0.5, "plane_shift_max": 4}
+    describe(settings, wheel, gate=limits, limits="Changes colours.")
+    bring(settings)
+    card = Registry.of(settings).get("mine").card
+    assert (card.gate.plane_shift_max, card.gate.global_psnr_min, card.limits) == (4, 20, "Changes colours.")
+
+
 def test_a_wheel_with_another_hash_is_refused(settings: Settings, wheel: Path) -> None:
     describe(settings, wheel, sha256="0" * 64)
     with pytest.raises(ModelInvalid, match=r"upscalers-1\.0.*SHA-256 [0-9a-f]{64}.*states 0000"):
