@@ -274,7 +274,7 @@ def _with_other_last_bits(graph: bytes) -> bytes:
             values = onnx.numpy_helper.to_array(tensor)
             changed = values * (1 + _ROUNDING * rng.uniform(-1, 1, values.shape))
             tensor.CopyFrom(onnx.numpy_helper.from_array(changed.astype(np.float32), tensor.name))
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def _plain_session(data: bytes) -> ort.InferenceSession:
