@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,11 +138,7 @@ def summarise(rows: Sequence[Row]) -> list[Summary]:
 
 def onnx_upscaler(path: Path, threads: int = 1, *, level: float = 0.0) -> Upscaler:
     """The network in the ONNX file `path`, run by onnxruntime on the CPU; `level` is for one that is told it."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    session = _session(path, threads)
     names = [value.name for value in session.get_inputs()]
 
     def upscale(luma: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -151,3 +147,16 @@ def onnx_upscaler(path: Path, threads: int = 1, *, level: float = 0.0) -> Upscal
         return upscaled
 
     return upscale
+
+
+def takes_level(path: Path) -> bool:
+    """Whether the network in the ONNX file `path` is given the degradation level of its source."""
+    return any(value.name == "level" for value in _session(path, 1).get_inputs())
+
+
+def _session(path: Path, threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
