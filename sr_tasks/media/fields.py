@@ -59,7 +59,7 @@ def presented_points(points: Iterable[FramePoint], plan: PicturePlan) -> Iterato
         step = 1
         for _, point, following in neighbours(points):
             step = following.pts - point.pts if following is not None else step
-            yield FramePoint(pts=2 * point.pts, duration=step, is_keyframe=point.is_keyframe)
+            yield replace(point, pts=2 * point.pts, duration=step)
             yield FramePoint(pts=2 * point.pts + step, duration=step, is_keyframe=False)
     else:
         yield from points

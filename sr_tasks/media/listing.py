@@ -16,11 +16,12 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from sr_tasks.media.changes import Look, look_of
 from sr_tasks.media.clock import Unrolled
 from sr_tasks.media.scan import NULL_FRAME_BYTES
 from sr_tasks.media.source import NOT_DECODED, translated
 from sr_tasks.media.stamps import Ascending
-from sr_tasks.media.timeline import DAMAGED, KEYFRAME, Row
+from sr_tasks.media.timeline import CHANGED, DAMAGED, KEYFRAME, Row
 from sr_tasks.records.media import ClockPart, Repair
 
 Times = Literal["own", "order", "count"]
@@ -42,6 +43,7 @@ class _Seen(NamedTuple):
     is_keyframe: bool
     is_discard: bool
     is_damaged: bool = False
+    is_change: bool = False
 
 
 @dataclass(kw_only=True)
@@ -58,12 +60,14 @@ class Listing:
     _damaged: list[tuple[int, int, _Seen]] = field(default_factory=list)
     _first_keyframe: int | None = None
     _first: _Seen | None = None
+    _look: tuple[Any, ...] | None = None
+    _first_look: Look | None = None
     _counts: Counter[str] = field(default_factory=Counter)
 
     def rows(self) -> Iterator[Row]:
         ascending = Ascending[_Seen](step=self.step, repaired=self._counts)
         for pts, seen in ascending.repair(self._stamped(self._shown())):
-            flags = KEYFRAME * seen.is_keyframe | DAMAGED * seen.is_damaged
+            flags = KEYFRAME * seen.is_keyframe | DAMAGED * seen.is_damaged | CHANGED * seen.is_change
             yield Row(pts, seen.ordinal, seen.pos, seen.stamp, seen.size, flags)
 
     def repairs(self) -> tuple[Repair, ...]:
@@ -142,7 +146,16 @@ class Listing:
             self._first = seen
         while self._damaged and self._damaged[0][0] < self._place(seen):
             yield heapq.heappop(self._damaged)[2]
-        yield seen
+        yield seen._replace(is_change=self._looks(frame))
+
+    def _looks(self, frame: VideoFrame) -> bool:
+        """Whether a frame looks otherwise than the one before."""
+        look = look_of(frame)
+        self._first_look = self._first_look or look
+        self._counts["fitted"] += look != self._first_look
+        tags = frame.color_range, frame.colorspace, frame.color_primaries, frame.color_trc
+        before, self._look = self._look, (look, frame.interlaced_frame, tags)
+        return before is not None and self._look != before
 
     def _is_before_first(self, seen: _Seen) -> bool:
         """Whether a packet belongs to the lead-in: what was to be shown before the first picture that decodes."""
@@ -174,11 +187,14 @@ def _in_order(shown: Iterator[_Seen]) -> Iterator[tuple[int | None, _Seen]]:
         yield heapq.heappop(times)[2], waiting.popleft()
 
 
+FITTED: Final = "fitted-frames", "{} frames have another size or pixel format than the first, and were made like it"
+
 _REPAIRS: Final = {
     "lead-in": ("lead-in", "{} frames at the start cannot be decoded without what came before them, and were left out"),
     "missing": ("missing-stamps", "{} frames without a time stamp got one at the frame rate"),
     "equal": ("equal-stamps", "{} frames with the time stamp of the frame before got one of their own"),
     "descending": ("descending-stamps", "{} frames with a time stamp out of order got one between their neighbours"),
     "null": ("packed-frames", "{} frames were packed into the packet of another, and were shown at their own times"),
+    "fitted": FITTED,
     "hidden": ("hidden-frames", "{} frames are hidden by the edit list, and were left out as players do"),
 }

@@ -1,5 +1,5 @@
-"""Places: the few frames of a source that a rehearsal tries, at its beginning, in its middle and at its end. Decodes
-nothing, and keeps a bounded number of time stamps."""
+"""Places: the few frames of a source that a rehearsal tries, at its beginning, in its middle, at its end, and where its
+picture changes. Decodes nothing, and keeps a bounded number of time stamps."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from sr_tasks.records.media import Chunk, MediaInfo, VideoInfo
 
 _DECODED_PX = 100_000_000
 """Px to decode at most before the frames of a place are reached."""
+FRAMES_AT_CHANGE = 2
 _FEW = 4
 """A source with less than so many places' frames is one place."""
 
@@ -23,13 +24,14 @@ class Place:
     video: VideoInfo
 
 
-def chosen(path: Path, media: MediaInfo, frames: int) -> list[Place]:
-    """The first, some middle and the last `frames` frames; all of them, as one place, where there are few.
+def chosen(path: Path, media: MediaInfo, frames: int, changes: int) -> list[Place]:
+    """The first, some middle and the last `frames` frames, and two at each of the first `changes` places where the
+    picture changes; all of them, as one place, where there are few.
 
     Each place but the first begins at a keyframe, or as many frames behind it as may be decoded for it. The first is
     cut in two, so that chunks have to be joined.
     """
-    seen = _Seen(video=media.video, frames=frames)
+    seen = _Seen(video=media.video, frames=frames, changes=changes)
     for number, point in enumerate(points_of(path, media.picture)):
         seen.add(number, point)
     half = (len(seen.first) + 1) // 2
@@ -37,7 +39,7 @@ def chosen(path: Path, media: MediaInfo, frames: int) -> list[Place]:
     if seen.first[half:]:
         begin.append(_chunk(1, seen.first[half:], None))
     places = [_place(begin, seen.first, media.video)]
-    for points, seek_pts in ((seen.middle, seen.middle_seek), (list(seen.last), seen.keyframe)):
+    for points, seek_pts in ((seen.middle, seen.middle_seek), (list(seen.last), seen.keyframe), *seen.changed):
         if points:
             places.append(_place([_chunk(0, points, seek_pts)], points, media.video))
     return places
@@ -70,10 +72,10 @@ def _hash(points: list[FramePoint]) -> str:
 
 
 class _Seen:
-    """The frames of the three places, as far as the file was walked."""
+    """The frames of all places, as far as the file was walked."""
 
-    def __init__(self, *, video: VideoInfo, frames: int) -> None:
-        self._frames = frames
+    def __init__(self, *, video: VideoInfo, frames: int, changes: int) -> None:
+        self._frames, self._changes = frames, changes
         self._few = frames * _FEW if video.frames <= frames * _FEW else frames
         self._half = video.frames // 2
         self._reach = max(frames, _DECODED_PX // max(1, video.width * video.height))
@@ -83,6 +85,8 @@ class _Seen:
         self.last: deque[FramePoint] = deque(maxlen=frames)
         self.middle_seek: int | None = None
         self.keyframe: int | None = None
+        self.changed: list[tuple[list[FramePoint], int | None]] = []
+        """The frames where the picture changes, and the keyframe before them."""
 
     def add(self, number: int, point: FramePoint) -> None:
         self._since += 1
@@ -93,6 +97,7 @@ class _Seen:
         if point.is_keyframe:
             self.keyframe, self._since = point.pts, 0
             self.last.clear()
+        self._note_change(point, before)
         if number >= self._half and not self.middle and point.is_keyframe:
             self.middle_seek = before
             self.middle.append(point)
@@ -100,3 +105,9 @@ class _Seen:
             self.middle.append(point)
         elif self._since < self._reach:
             self.last.append(point)
+
+    def _note_change(self, point: FramePoint, before: int | None) -> None:
+        if point.is_change and self._since < self._reach and len(self.changed) < self._changes:
+            self.changed.append(([point], before))
+        elif self.changed and len(self.changed[-1][0]) < FRAMES_AT_CHANGE:
+            self.changed[-1][0].append(point)

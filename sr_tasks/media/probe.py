@@ -13,6 +13,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from sr_tasks.errors import InputInvalid, InputTooLarge
+from sr_tasks.media.changes import look_of
 from sr_tasks.media.colour import chroma_location, lost_side_data, refuse_own_colours
 from sr_tasks.media.described import codec_name, cropping
 from sr_tasks.media.reading import Shown, Times, chosen_stream, read_times
@@ -144,7 +145,9 @@ def _look_at(frame: VideoFrame, *, is_broken: bool) -> FirstFrames:
     matrix = side(SideDataType.DISPLAYMATRIX)
     return FirstFrames(
         frame=frame,
-        shown=Shown(first_pts=frame.pts, is_broken=is_broken, is_interlaced=frame.interlaced_frame),
+        shown=Shown(
+            first_pts=frame.pts, is_broken=is_broken, is_interlaced=frame.interlaced_frame, look=look_of(frame)
+        ),
         interlaced=frame.interlaced_frame,
         rotation=frame.rotation,
         display_matrix=struct.unpack("<9i", matrix) if len(matrix) == 36 else None,

@@ -11,8 +11,9 @@ from av.video.stream import VideoStream
 
 from sr_tasks.errors import InputInvalid, InputUnsupported, UsageError
 from sr_tasks.media import timeline
+from sr_tasks.media.changes import Look
 from sr_tasks.media.described import programs
-from sr_tasks.media.listing import Listing
+from sr_tasks.media.listing import FITTED, Listing
 from sr_tasks.media.listing import Times as Source
 from sr_tasks.media.scan import FramePoint, PointTally, Scan, StreamTally
 from sr_tasks.media.source import ATTACHED_PIC, has_times, open_source, picture_stream
@@ -33,6 +34,7 @@ class Shown(NamedTuple):
     is_broken: bool
     """A packet before it does not decode."""
     is_interlaced: bool
+    look: Look
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +90,7 @@ def read_times(path: Path, options: ReadOptions, shown: Shown, table: Path | Non
     tally = PointTally()
     with open_source(path) as container:
         video = picture_stream(container, path, chosen_stream(container, path, options))
-        scan = Scan(container=container, video=video, path=path)
+        scan = Scan(container=container, video=video, path=path, first=shown.look)
         for point in scan.points():
             tally.add(point)
         if tally.frames == 0:
@@ -123,6 +125,9 @@ def _seen(scan: Scan, *, is_listed: bool) -> tuple[Repair, ...]:
     if scan.hidden and not is_listed:
         what = f"{scan.hidden} frames are hidden by the edit list, and were left out as players do"
         repairs.append(Repair(kind="hidden-frames", count=scan.hidden, what=what))
+    if scan.fitted and not is_listed:
+        kind, what = FITTED
+        repairs.append(Repair(kind=kind, count=scan.fitted, what=what.format(scan.fitted)))
     if scan.broken_sound:
         what = f"{scan.broken_sound} packets of sound are not whole, and were left out as players do"
         repairs.append(Repair(kind="broken-sound", count=scan.broken_sound, what=what))

@@ -15,6 +15,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from sr_tasks.errors import InputUnsupported
+from sr_tasks.media.changes import Changes, Look, alone
 from sr_tasks.media.clock import Clock
 from sr_tasks.media.sound import Wholeness
 from sr_tasks.media.source import has_times, translated
@@ -38,6 +39,8 @@ class FramePoint:
     pts: int
     duration: int
     is_keyframe: bool
+    is_change: bool = False
+    """Whether the picture begins here to have another size, format, scan or colours."""
 
 
 class PtsHash:
@@ -125,6 +128,10 @@ class Scan:
     container: InputContainer
     video: VideoStream
     path: Path
+    first: Look | None = None
+    """How the first picture looks. Without it, those that look otherwise are not counted."""
+    fitted: int = 0
+    """Packets of pictures that look otherwise than the first."""
     tallies: dict[int, StreamTally] = field(default_factory=dict)
     broken_sound: int = 0
     """Packets of sound that are not whole."""
@@ -141,6 +148,8 @@ class Scan:
     def __post_init__(self) -> None:
         self._wholeness = Wholeness(self.container)
         self.clock = Clock(self.container, self.video.index)
+        self._look = self.first
+        self._changes = Changes(self.video.codec_context.name)
         self._oddity = _oddity_of(self.container, self.video)
         if not has_times(self.container):
             self.irregular = "has no times"
@@ -198,7 +207,16 @@ class Scan:
             self._found("has packets that do not hold one frame each")
         self.has_stamps |= packet.pts is not None or packet.dts is not None
         self.duration = packet.duration or self.duration
-        return FramePoint(pts=packet.pts or 0, duration=packet.duration or 0, is_keyframe=packet.is_keyframe)
+        is_change = self._changes.begins(packet)
+        if is_change and self.first is not None:
+            self._look = alone(packet, self.video) or self._look
+        self.fitted += self._look != self.first
+        return FramePoint(
+            pts=packet.pts or 0,
+            duration=packet.duration or 0,
+            is_keyframe=packet.is_keyframe,
+            is_change=is_change,
+        )
 
     def _found(self, what: str) -> None:
         self.irregular = self.irregular or what

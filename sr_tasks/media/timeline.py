@@ -18,6 +18,7 @@ from sr_tasks.media.scan import FramePoint
 
 KEYFRAME: Final = 1
 DAMAGED: Final = 2
+CHANGED: Final = 4
 
 _ROW: Final = np.dtype(
     [("pts", "<i8"), ("ordinal", "<i8"), ("pos", "<i8"), ("stamp", "<i8"), ("size", "<i4"), ("flags", "<i4")]
@@ -39,7 +40,8 @@ class Row(NamedTuple):
     size: int
     """Bytes of the packet."""
     flags: int
-    """KEYFRAME: decoding can begin there. DAMAGED: the packet does not decode, the frame before is shown instead."""
+    """KEYFRAME: decoding can begin there. DAMAGED: the packet does not decode, the frame before is shown instead.
+    CHANGED: its picture has another size, format, scan or colours than the one before."""
 
 
 def write(target: BinaryIO, rows: Iterable[Row]) -> Iterator[Row]:
@@ -104,4 +106,5 @@ def points(rows: Iterable[Row]) -> Iterator[FramePoint]:
             return
         step = following.pts - row.pts if following is not None else step
         is_entry = row.flags & (KEYFRAME | DAMAGED) == KEYFRAME
-        yield FramePoint(pts=row.pts, duration=step, is_keyframe=is_entry)
+        is_change = bool(row.flags & CHANGED)
+        yield FramePoint(pts=row.pts, duration=step, is_keyframe=is_entry, is_change=is_change)

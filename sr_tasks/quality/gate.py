@@ -22,7 +22,7 @@ def judge(assessment: Assessment, integrity: IntegrityReport, limits: GateLimits
     There is one sentence for each thing that speaks against the output.
     """
     broken = [f"{finding.check}: {finding.detail}." for finding in integrity.findings if not finding.ok]
-    wrong = [*_places(assessment, limits), *_shifts(assessment, limits, _ALLOWED)]
+    wrong = faults(assessment, limits)
     low = list(_low(assessment, limits, _WANTED))
     if reasons := (*broken, *wrong, *low):
         return Verdict(decision=Decision.FAILED, reasons=reasons, hint=_HINT_WRONG if broken or wrong else _HINT_LOSSY)
@@ -31,6 +31,11 @@ def judge(assessment: Assessment, integrity: IntegrityReport, limits: GateLimits
     if doubtful:
         return Verdict(decision=Decision.NEEDS_REVIEW, reasons=doubtful, hint=_HINT_DOUBTFUL)
     return Verdict(decision=Decision.PASSED, reasons=())
+
+
+def faults(assessment: Assessment, limits: GateLimits) -> tuple[str, ...]:
+    """What speaks against an output and no network is to blame for, a sentence each."""
+    return (*_places(assessment, limits), *_shifts(assessment, limits, _ALLOWED))
 
 
 def _low(assessment: Assessment, limits: GateLimits, rule: str) -> Iterator[str]:

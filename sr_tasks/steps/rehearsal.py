@@ -16,9 +16,11 @@ from sr_tasks.config import Settings
 from sr_tasks.inference.machine import task_bytes
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media.confined import Bounds, confined
+from sr_tasks.records.cards import GateLimits
 from sr_tasks.records.codecs import Preset
 from sr_tasks.records.job import SourceRecord
 from sr_tasks.records.rehearsal import Rehearsal
+from sr_tasks.registry.registry import Registry
 from sr_tasks.steps.shared.fingerprint import code_version
 from sr_tasks.storage.atomic import write_text
 
@@ -36,7 +38,8 @@ def rehearse(spec: JobSpec, source: SourceRecord, scratch: Path, settings: Setti
 
     Raises RehearsalFailed and other InputRefused errors for what would not come out right, InputDamaged, DiskFull.
     """
-    record = settings.workdir / "rehearsed" / f"{_key(spec, source, settings)}.json"
+    limits = Registry.of(settings).get(source.model).card.gate if spec.gate else None
+    record = settings.workdir / "rehearsed" / f"{_key(spec, source, limits, settings)}.json"
     known = _known(record)
     if known is not None:
         logger.info("rehearsed before: {}", known)
@@ -51,7 +54,10 @@ def rehearse(spec: JobSpec, source: SourceRecord, scratch: Path, settings: Setti
     cv2.setNumThreads(1)  # a forked process has none of the threads that OpenCV would wait for
     try:
         found = confined(
-            lambda: course.through(spec, source, effort, scratch, settings), Rehearsal, Path(source.local_path), bounds
+            lambda: course.through(spec, source, effort, limits, scratch, settings),
+            Rehearsal,
+            Path(source.local_path),
+            bounds,
         )
     finally:
         cv2.setNumThreads(own_threads)
@@ -68,13 +74,14 @@ def _frame_s(spec: JobSpec, source: SourceRecord, settings: Settings, preset: Pr
     return megapixels * (spec.video_codec.encoding_s(preset) / settings.worker_threads + _MP_S)
 
 
-def _key(spec: JobSpec, source: SourceRecord, settings: Settings) -> str:
+def _key(spec: JobSpec, source: SourceRecord, limits: GateLimits | None, settings: Settings) -> str:
     facts = {
         "code": code_version(_ROOMS),
         "uri": source.uri,
         "identity": source.identity,
         "suffix": source.suffix,
         "spec": spec.model_dump(mode="json", include=set(DECIDING)),
+        "limits": limits and limits.model_dump(mode="json"),
         "damaged": settings.max_damaged_share,
         "fates": [row.model_dump(mode="json") for row in source.fates],
     }

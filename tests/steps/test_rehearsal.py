@@ -11,7 +11,7 @@ from sr_tasks.config import Settings
 from sr_tasks.errors import InputUnsupported, IntegrityBroken, RehearsalFailed
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media import confined
-from sr_tasks.steps import rehearsal_course, validate
+from sr_tasks.steps import rehearsal_places, rehearsal_streams, validate
 from tests.clips import Clip, make
 from tests.steps.conftest import Enhance
 
@@ -24,14 +24,14 @@ def files_in(folder: Path) -> set[str]:
 
 def without_fonts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A muxer that breaks off at attachments, which no plan of streams foresees."""
-    assemble = rehearsal_course.assemble
+    assemble = rehearsal_streams.assemble
 
     def breaking(path: Any, output: Any, suffix: Any, video: Any, chunks: Any, fates: Any, *rest: Any) -> str:
         if any(row.type == "attachment" and row.output_index is not None for row in fates):
             raise ValueError("no attachments today")
         return assemble(path, output, suffix, video, chunks, fates, *rest)
 
-    monkeypatch.setattr(rehearsal_course, "assemble", breaking)
+    monkeypatch.setattr(rehearsal_streams, "assemble", breaking)
 
 
 def test_beginning_middle_and_end_are_rehearsed_and_the_manifest_says_so(enhance: Enhance, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_picture_that_does_not_come_out_is_refused_before_any_work_and_nothing
     def broken(*_: object) -> None:
         raise IntegrityBroken("The encoder lost a frame.")
 
-    monkeypatch.setattr(rehearsal_course, "prove_chunk", broken)
+    monkeypatch.setattr(rehearsal_places, "prove_chunk", broken)
     with pytest.raises(RehearsalFailed, match="lost a frame") as caught:
         validate.run(JobSpec(source=str(source), model="bicubic"), "job", settings)
     assert caught.value.exit_code == 3
