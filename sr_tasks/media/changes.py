@@ -45,7 +45,7 @@ class Changes:
 
 def alone(packet: "Packet[Any]", video: VideoStream) -> Look | None:
     """How the picture of a keyframe looks, None if it does not decode alone."""
-    decoder = VideoCodecContext.create(video.codec_context.name, "r")
+    decoder = VideoCodecContext.create(video.codec_context.codec, "r")
     if not isinstance(decoder, VideoCodecContext):
         return None
     decoder.extradata, decoder.thread_count = video.codec_context.extradata, 1

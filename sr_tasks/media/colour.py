@@ -5,13 +5,16 @@ from typing import Final
 
 from av.container import InputContainer
 from av.sidedata.sidedata import Type as SideDataType
+from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from av.video.stream import VideoStream
 
 from sr_tasks.errors import InputUnsupported
 from sr_tasks.media import views
 from sr_tasks.media.described import stream_description
 from sr_tasks.records.colour import FULL, UNSPECIFIED
+from sr_tasks.records.media import Repair
 
 _CHROMA_LOCATIONS: Final = {"left": 1, "center": 2, "topleft": 3, "top": 4, "bottomleft": 5, "bottom": 6}
 _DOLBY_VISION: Final = "Dolby Vision metadata"
@@ -23,6 +26,7 @@ _LOST_SIDE_DATA: Final = {
 }
 """What frames may carry that an encoder of ours does not write: said in the stream table, not passed over."""
 _RECORD: Final = re.compile(r"DOVI configuration record: .*?profile: (\d+),.*?compatibility id: (\d+)")
+_NAMES: Final = {"range": ColorRange, "matrix": Colorspace, "primaries": ColorPrimaries, "transfer": ColorTrc}
 _OWN_COLOURS: Final = frozenset({5, 10, 20})
 """Profiles of Dolby Vision that may come without a picture in usual colours; compatibility id 0 then says so."""
 
@@ -44,6 +48,32 @@ def chroma_location(container: InputContainer, video: VideoStream) -> int:
         if word.strip() in _CHROMA_LOCATIONS:
             return _CHROMA_LOCATIONS[word.strip()]
     return 0
+
+
+def tags_of(holder: VideoFrame | VideoCodecContext) -> dict[str, int]:
+    """Colour tags by name, FFmpeg's numbers, without those that say nothing."""
+    said = {
+        "range": int(holder.color_range or 0), "matrix": int(holder.colorspace or 0),
+        "primaries": int(holder.color_primaries or 0), "transfer": int(holder.color_trc or 0),
+    }  # fmt: skip
+    return {name: tag for name, tag in said.items() if tag and (name == "range" or tag != UNSPECIFIED)}
+
+
+def contradictions(container: dict[str, int], pictures: dict[str, int]) -> tuple[Repair, ...]:
+    """Tags that a container says otherwise than its pictures do."""
+    names = [name for name in container if name in pictures and container[name] != pictures[name]]
+    if not names:
+        return ()
+    one, other = (", ".join(f"{name} {_name(name, tags[name])}" for name in names) for tags in (container, pictures))
+    what = f"the container says {one}; the pictures say {other}, and were believed"
+    return (Repair(kind="contradicting-tags", count=len(names), what=what),)
+
+
+def _name(kind: str, tag: int) -> str:
+    try:
+        return _NAMES[kind](tag).name
+    except ValueError:
+        return str(tag)
 
 
 def refuse_own_colours(container: InputContainer, video: VideoStream, frame: VideoFrame) -> None:

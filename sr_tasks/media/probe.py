@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 
 from sr_tasks.errors import InputInvalid, InputTooLarge
 from sr_tasks.media.changes import look_of
-from sr_tasks.media.colour import chroma_location, lost_side_data, refuse_own_colours
+from sr_tasks.media.colour import chroma_location, contradictions, lost_side_data, refuse_own_colours, tags_of
 from sr_tasks.media.described import codec_name, cropping
 from sr_tasks.media.reading import Shown, Times, chosen_stream, read_times
 from sr_tasks.media.scan import StreamTally
@@ -24,7 +24,7 @@ from sr_tasks.planes import rgb
 from sr_tasks.planes.formats import pixel_format
 from sr_tasks.planes.targets import pixel_facts
 from sr_tasks.records.colour import FULL
-from sr_tasks.records.media import AS_IT_SAYS, HdrInfo, MediaInfo, ReadOptions, StreamInfo, VideoInfo
+from sr_tasks.records.media import AS_IT_SAYS, HdrInfo, MediaInfo, ReadOptions, Repair, StreamInfo, VideoInfo
 
 _FIELD_ORDER_INTERLACED = frozenset({2, 3, 4, 5})
 _LOOK_AT_FRAMES = 8
@@ -43,6 +43,7 @@ class FirstFrames:
     hdr: HdrInfo
     lost: set[str] = field(default_factory=set)
     """What the frames carry beside pixels that the output will not."""
+    repairs: tuple[Repair, ...] = ()
 
 
 def probe(
@@ -81,7 +82,7 @@ def probe(
                     "is_rgb": pixel_format(facts.source_pix_fmt).is_rgb,
                 }
             ),
-            repairs=times.repairs,
+            repairs=(*first.repairs, *times.repairs),
         )
 
 
@@ -110,6 +111,7 @@ def glance(
 
 def _first_frames(container: InputContainer, video: VideoStream, path: Path) -> FirstFrames:
     """Decode the first few frames. Raises InputInvalid if nothing can be decoded at all."""
+    stated = tags_of(video.codec_context)  # decoding overwrites it
     video.codec_context.thread_count = 1
     decoder = decoder_of(video)
     found: FirstFrames | None = None
@@ -132,6 +134,7 @@ def _first_frames(container: InputContainer, video: VideoStream, path: Path) -> 
     if found is None:
         raise InputInvalid(f"No frame of {path.name} can be decoded.", hint="Check the file in a media player.")
     refuse_own_colours(container, video, found.frame)
+    found.repairs = contradictions(stated, tags_of(found.frame))
     found.interlaced |= video.codec_context.field_order in _FIELD_ORDER_INTERLACED
     found.shown = found.shown._replace(is_interlaced=found.interlaced)
     return found
