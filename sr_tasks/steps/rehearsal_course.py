@@ -65,7 +65,7 @@ def through(
     streams_s = None if source.size_bytes <= _WHOLE_BYTES else _EXCERPT_S
     begin_s = min((stream.start_s for stream in source.media.streams if stream.start_s is not None), default=0.0)
     joining = Joining(trial, first)
-    with excerpt(path, begin_s + streams_s) if streams_s is not None else nullcontext():
+    with excerpt(path, begin_s + streams_s, _WHOLE_BYTES) if streams_s is not None else nullcontext():
         fates, changed = joining.settled()
     if joining.assessment is not None:
         trial.judge(first, joining.assessment)
