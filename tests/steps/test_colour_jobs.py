@@ -10,6 +10,7 @@ import pytest
 
 from sr_tasks.records.codecs import CODECS
 from tests.clips import Clip, make
+from tests.readers import ffmpeg
 from tests.steps.conftest import Enhance
 
 UNSAID: dict[str, Any] = {"color_range": 0, "color_primaries": 2, "color_trc": 2, "colorspace": 2}
@@ -172,3 +173,16 @@ def test_a_place_of_chroma_that_nothing_says_is_listed(
     source = make(tmp_path / "clip.mp4", Clip(frames=3, width=64, height=48, options=options))
     rows = json.loads(Path(enhance(source, f"out{suffix}", codec=codec)["manifest"]).read_text())["streams"]
     assert [(row["codec"], row["fate"]) for row in rows[1:]] == [("chroma location", "dropped")]
+
+
+def test_what_the_pictures_say_counts_where_the_container_says_otherwise(enhance: Enhance, tmp_path: Path) -> None:
+    whole = make(tmp_path / "whole.mp4", Clip(frames=12, width=64, height=48))
+    other = "-color_primaries bt2020 -colorspace bt2020nc -color_trc smpte2084 -color_range pc"
+    source = ffmpeg(tmp_path / "clip.mkv", "-i", whole, "-c", "copy", *other.split())
+    result = enhance(source)
+    assert tags(Path(result["output"])) == tags(whole)
+    repairs = json.loads(Path(result["manifest"]).read_text())["source"]["probe"]["repairs"]
+    told = {repair["kind"]: repair for repair in repairs}["contradicting-tags"]
+    assert told["count"] == 4
+    assert "matrix BT2020" in told["what"]
+    assert told["what"] in Path(result["report"]).read_text()

@@ -5,14 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import InputUnsupported, IntegrityBroken, RehearsalFailed
+from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media import confined
 from sr_tasks.steps import rehearsal_places, rehearsal_streams, validate
+from sr_tasks.steps.records import SourceRecord
+from sr_tasks.steps.resampler import Resampler
 from tests.clips import Clip, make
+from tests.readers import H264, ffmpeg
 from tests.steps.conftest import Enhance
 
 SUBTITLED = Clip(frames=120, width=64, height=48, sound="aac", options={"g": "12"}, attachment=True)
@@ -117,3 +122,52 @@ def test_a_source_is_rehearsed_once_for_the_same_settings(
     for job_id, preset in (("a", "ultrafast"), ("b", "ultrafast"), ("c", "veryfast"), ("a", "veryfast")):
         validate.run(JobSpec(source=str(source), model="bicubic", preset=preset), job_id, settings)
     assert rehearsed == ["Rehearsal", "Rehearsal"]
+
+
+def brighter(planes: Any) -> None:
+    planes[0][:] = np.minimum(planes[0].astype(int) + 6, 255)
+
+
+def exchanged(planes: Any) -> None:
+    planes[1][:], planes[2][:] = planes[2].copy(), planes[1].copy()
+
+
+def black(planes: Any) -> None:
+    planes[0][:], planes[1][:], planes[2][:] = 16, 128, 128
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"), [(brighter, "shifted by"), (exchanged, "matrix or range"), (black, "are black")]
+)
+def test_what_the_gate_would_refuse_is_refused_before_any_work_unless_the_gate_is_off(
+    spoil: Any, said: str, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = make(tmp_path / "clip.mkv", SUBTITLED)
+    infer = Resampler.infer
+
+    def spoilt(self: Resampler, planes: Any, out: Any = None) -> Any:
+        infer(self, planes, out)
+        spoil(out)
+        return out
+
+    monkeypatch.setattr(Resampler, "infer", spoilt)
+    with pytest.raises(RehearsalFailed, match=said) as caught:
+        validate.run(JobSpec(source=str(source), model="bicubic"), "job", settings)
+    assert "near 0.0 s" in caught.value.message
+    assert validate.run(JobSpec(source=str(source), model="bicubic", gate=False), "free", settings)["frames"] == 120
+
+
+def test_each_place_where_the_picture_changes_is_rehearsed(settings: Settings, tmp_path: Path) -> None:
+    source = tmp_path / "joined.ts"
+    for size in ("96x64", "64x64", "96x64"):
+        part = ffmpeg(
+            tmp_path / "part.ts", "-f", "lavfi", "-i", f"testsrc2=s={size}:r=25", "-frames:v", 40, *H264, "-bf", 0
+        )
+        with source.open("ab") as target:
+            target.write(part.read_bytes())
+    validate.run(JobSpec(source=str(source), output=str(tmp_path / "o.mkv"), model="bicubic"), "job", settings)
+    record = JobFolder(settings.workdir, "job").load("source", SourceRecord)
+    assert record.rehearsal is not None
+    starts = {round(place.start_s * 25) for place in record.rehearsal.places}
+    assert {0, 40, 80} < starts
+    assert {repair.kind for repair in record.media.repairs} >= {"fitted-frames"}
