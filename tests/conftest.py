@@ -1,8 +1,9 @@
 """What all tests share: a state of their own, the same examples in every run, and skips that may be forbidden."""
 
 import os
+import sys
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(here).parts[0] in _LIVE:
             item.add_marker(pytest.mark.live)
+
+
+@pytest.fixture(autouse=True)
+def no_bug_after_a_rehearsal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail a test one of whose jobs in this process passed its rehearsal and ended in a bug of ours, whatever the test
+    expects, unless it is marked `injects_fault`."""
+    found: list[str] = []
+    pipeline = sys.modules.get("sr_tasks.steps.pipeline")  # tests without jobs need not load it
+    if pipeline is not None:
+        from tests.endings import watched
+
+        monkeypatch.setattr(pipeline, "run", watched(pipeline.run, found))
+    yield
+    if found and request.node.get_closest_marker("injects_fault") is None:
+        pytest.fail(f"a job that passed its rehearsal ended in {'; '.join(found)}")
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,38 +11,11 @@ import pytest
 from sr_tasks import __main__ as cli
 from sr_tasks.__main__ import job_id_of
 from sr_tasks.config import Settings
-from sr_tasks.errors import ChunkFailed, IntegrityBroken, SrError, UsageError
-from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.steps import pipeline
 from sr_tasks.telemetry.progress import Observers
 
 Enhance = Callable[..., dict[str, Any]]
-
-
-BUGS = frozenset({ChunkFailed.code, IntegrityBroken.code, SrError.code, UsageError.code})
-"""What no job may end in after its rehearsal, unless its test injects the fault."""
-
-
-@pytest.fixture(autouse=True)
-def no_bug_after_a_rehearsal(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Fail a test one of whose jobs passed its rehearsal and ended in one of BUGS, whatever the test expects."""
-    found: list[str] = []
-    run = pipeline.run
-
-    def watched(spec: JobSpec, job_id: str, settings: Settings, *more: Any) -> dict[str, Any]:
-        try:
-            return run(spec, job_id, settings, *more)
-        except Exception as exc:
-            code = exc.code if isinstance(exc, SrError) else SrError.code
-            if code in BUGS and JobFolder(settings.workdir, job_id).has("source"):
-                found.append(f"{code}: {exc}")
-            raise
-
-    monkeypatch.setattr(pipeline, "run", watched)
-    yield
-    if found and request.node.get_closest_marker("injects_fault") is None:
-        pytest.fail(f"a job that passed its rehearsal ended in {'; '.join(found)}")
 
 
 @pytest.fixture
