@@ -11,25 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sr_tasks.planes.scaling import ALIASED_A, keys
 from sr_tasks.quality.cells import Floats
 
-_SHARPNESS = -0.75
-"""Of the cubic kernel that OpenCV enlarges with."""
-_REACH = 2
-
-
-def _cubic(distance: float) -> float:
-    x, a = abs(distance), _SHARPNESS
-    return (a + 2.0) * x**3 - (a + 3.0) * x**2 + 1.0 if x <= 1.0 else a * (x**3 - 5.0 * x**2 + 8.0 * x - 4.0)
-
-
-_UNCUT = np.array(
-    [
-        sum(_cubic(step + side) for side in (-0.25, 0.25) if abs(step + side) < _REACH) / 2.0
-        for step in range(-_REACH, _REACH + 1)
-    ],
-    np.float32,
-)
+_UNCUT = keys(np.arange(-2, 3)[:, np.newaxis] + [-0.25, 0.25], ALIASED_A).mean(axis=1).astype(np.float32)
 """What enlarging twice and taking means of two samples comes to, where nothing is cut off."""
 
 

@@ -91,7 +91,7 @@ def test_a_rehearsal_may_begin_and_end_at_any_presented_frame(wish: Fields, tmp_
     for name, codec, options in (("a.mkv", "ffv1", {}), ("b.mkv", "libx264", {"crf": "16", "g": "30"})):
         media = planned(write(tmp_path / name, frames, codec, options, rate=VIDEO), wish)
         for count in (2, 3, 5, 7):
-            for place in places.chosen(tmp_path / name, media, count):
+            for place in places.chosen(tmp_path / name, media, count, 8):
                 for chunk in place.chunks:
                     reader = ChunkReader(path=tmp_path / name, chunk=chunk, picture=media.picture)
                     assert len(list(reader.frames())) == chunk.frames
