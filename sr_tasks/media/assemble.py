@@ -178,6 +178,8 @@ def _describe_picture(
     context.sample_aspect_ratio = Fraction(video.sample_aspect_ratio.replace(":", "/"))
     if context.name.endswith(("hevc", "libx265")) and output.format.name in ("mp4", "mov"):
         context.codec_tag = "hvc1"  # the tag that Apple's players ask for
+    if video.has_alpha and context.codec.canonical_name == "vp9":
+        stream.metadata["alpha_mode"] = "1"
     if display_matrix is not None:
         stream.set_display_matrix(display_matrix)
 

@@ -4,24 +4,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import av
 import av.error
 from av.container import InputContainer, OutputContainer
-from av.packet import Packet
+from av.packet import Packet, PacketSideData, packet_sidedata_type_from_literal
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from sr_tasks.errors import ChunkFailed, DiskFull, IntegrityBroken, OutOfMemory
-from sr_tasks.media.encoders import encoder_options
+from sr_tasks.media.encoders import chunk_options, encoder_options
 from sr_tasks.media.scan import PtsHash
 from sr_tasks.records.codecs import CODECS
 from sr_tasks.records.encode import EncodeSettings
 from sr_tasks.storage.failures import disk_full, is_full
 
-_EXACT = {"avoid_negative_ts": "disabled"}
-"""Muxers shift all time stamps to make decoding times positive, unless told not to."""
+_ALPHA: Final = "matroska_block_additional"
+"""The packet of alpha beside a packet of the picture, as VP9 has it: a number in eight bytes, then the packet."""
+_NUMBER_BYTES: Final = 8
 _CHUNK_DEMUXERS = ",".join(sorted({row.chunk_muxer for row in CODECS.values()}))
 
 
@@ -34,7 +35,7 @@ class ChunkWriter:
         self._start_pts = start_pts
         with _translated(path):
             self._container: OutputContainer = av.open(
-                str(path), "w", format=CODECS[settings.codec].chunk_muxer, options=_EXACT
+                str(path), "w", format=CODECS[settings.codec].chunk_muxer, options=chunk_options(settings)
             )
             self._stream = self._add_stream()
 
@@ -93,7 +94,19 @@ def read_packets(path: Path, time_base: Fraction) -> Iterator[tuple["Packet[Any]
             exact = packet.pts * packet.time_base / time_base
             if exact.denominator != 1:
                 raise IntegrityBroken(f"{path.name} holds a time stamp between two ticks ({exact}).")
+            _restore_alpha(packet)
             yield packet, exact.numerator
+
+
+def _restore_alpha(packet: "Packet[Any]") -> None:
+    """FFmpeg writes the number of alpha's data into NUT as a name and as the first bytes, and reads both back."""
+    beside = packet.get_sidedata(_ALPHA) if packet.has_sidedata(_ALPHA) else None
+    if beside is None or bytes(beside)[:_NUMBER_BYTES] != bytes(beside)[_NUMBER_BYTES : 2 * _NUMBER_BYTES]:
+        return
+    data = bytes(beside)[_NUMBER_BYTES:]
+    restored = PacketSideData(packet_sidedata_type_from_literal(_ALPHA), len(data))  # type: ignore[call-arg]
+    restored.update(data)
+    packet.set_sidedata(restored)
 
 
 def prove_chunk(path: Path, time_base: Fraction, start_pts: int, frames: int, pts_sha256: str) -> None:

@@ -85,7 +85,16 @@ def _vp9(s: EncodeSettings) -> dict[str, str]:
         "cpu-used": str(speed),
         "row-mt": "1",
         "tile-columns": "2",
-    }
+    } | ({"auto-alt-ref": "0"} if "yuva" in s.pix_fmt else {})
+
+
+def chunk_options(s: EncodeSettings) -> dict[str, str]:
+    """FFmpeg's options for the muxer of a chunk file."""
+    exact = {"avoid_negative_ts": "disabled"}  # else muxers shift all time stamps to make decoding times positive
+    if s.codec == "vp9" and "yuva" in s.pix_fmt:
+        # Alpha is in packets of their own beside those of the picture, which NUT holds in its fourth version.
+        return exact | {"strict": "experimental", "syncpoints": "none"}
+    return exact
 
 
 def _prores(s: EncodeSettings) -> dict[str, str]:

@@ -14,8 +14,9 @@ from typing import Any, Final
 from sr_tasks.errors import InputUnsupported
 from sr_tasks.planes.chroma import FACTORS
 from sr_tasks.planes.formats import PixelFormat, Sampling, pixel_format
-from sr_tasks.records.codecs import CODECS
+from sr_tasks.records.codecs import CODECS, VideoCodec
 from sr_tasks.records.colour import FULL, LIMITED, range_of
+from sr_tasks.records.containers import TARGETS
 from sr_tasks.records.layout import PlaneLayout
 from sr_tasks.records.media import Chroma, MediaInfo
 
@@ -60,15 +61,16 @@ def _facts(name: str, working: "WorkingFormat") -> dict[str, Any]:
     }
 
 
-def for_codec(media: MediaInfo, codec: str, *, strict: bool = False) -> MediaInfo:
-    """What `media` is to a job that encodes with `codec`: its pictures in a format that the codec holds.
+def for_codec(media: MediaInfo, codec: str, muxer: str, *, strict: bool = False) -> MediaInfo:
+    """What `media` is to a job that encodes with `codec` into a file of FFmpeg's `muxer`: its pictures in a format that
+    both hold.
 
     Raises InputUnsupported if there is none, and, where the job is `strict`, if alpha or depth would be lost.
     """
     name, color_range = media.video.source_pix_fmt, range_of(media.video)
-    working = working_format(name, codec, color_range)
+    working = working_format(name, codec, color_range, muxer)
     if strict and working.loses:
-        fitting = [row for row in CODECS if not working_format(name, row, color_range).loses]
+        fitting = [row.name for row in CODECS.values() if not _losses_of(name, color_range, row)]
         raise InputUnsupported(
             f"The source is {name}; with {codec} {' and '.join(working.loses)}, and the job is strict.",
             hint=f"Choose codec {' or '.join(fitting)}, or leave strict off." if fitting else "Leave strict off.",
@@ -97,14 +99,21 @@ class WorkingFormat:
         return self.changes + self.loses
 
 
-def working_format(name: str, codec: str | None = None, color_range: int = 0) -> WorkingFormat:
-    """The working format of an FFmpeg pixel format, for a job that encodes with `codec`. `color_range` is the
-    AVColorRange of the pictures, as far as the format does not say it.
+def _losses_of(name: str, color_range: int, row: VideoCodec) -> tuple[str, ...]:
+    return working_format(name, row.name, color_range, TARGETS[row.suffix]).loses
+
+
+def working_format(
+    name: str, codec: str | None = None, color_range: int = 0, muxer: str | None = None
+) -> WorkingFormat:
+    """The working format of an FFmpeg pixel format, for a job that encodes with `codec` into a file of `muxer` (None:
+    into one that holds all the codec can). `color_range` is the AVColorRange of the pictures, as far as the format does
+    not say it.
 
     Raises InputUnsupported for formats that cannot be brought to one, or that the codec holds nothing like.
     """
     source = pixel_format(name)
-    layouts = _layouts(codec)
+    layouts = _layouts(codec, muxer)
     fitting = [layout for layout in layouts if layout.chroma in _CHROMA[source.sampling]]
     if not fitting:
         raise InputUnsupported(
@@ -121,10 +130,13 @@ def working_format(name: str, codec: str | None = None, color_range: int = 0) ->
     )
 
 
-def _layouts(codec: str | None) -> Iterable[PlaneLayout]:
+def _layouts(codec: str | None, muxer: str | None) -> Iterable[PlaneLayout]:
     if codec is None:
         return EVERY
-    return [layout for layout in map(PlaneLayout.of, sorted(CODECS[codec].pix_fmts)) if layout is not None]
+    row = CODECS[codec]
+    layouts = [layout for layout in map(PlaneLayout.of, sorted(row.pix_fmts)) if layout is not None]
+    is_held = muxer is None or muxer in row.alpha_muxers
+    return [layout for layout in layouts if is_held or not layout.has_alpha]
 
 
 def _wanted_bits(source: PixelFormat) -> int:
@@ -157,16 +169,17 @@ def _changes(name: str, source: PixelFormat, layout: PlaneLayout, new_range: int
 
 def _losses(source: PixelFormat, layout: PlaneLayout, codec: str | None, new_range: int) -> Iterable[str]:
     holder = codec or "the working format"
+    with_alpha = " with alpha" if layout.has_alpha else ""
     if source.bit_depth > layout.bit_depth:
         yield f"{source.bit_depth} bits are rounded to {layout.bit_depth}, as {holder} holds no more"
     if _is_coarser(source, layout):
-        yield f"chroma is resampled to {_spoken(layout.chroma)}, as {holder} holds no finer one"
+        yield f"chroma is resampled to {_spoken(layout.chroma)}, as {holder} holds no finer one{with_alpha}"
     if source.is_rgb and layout.bit_depth < _wanted_bits(source) <= 10:
         yield f"RGB is rounded, as {holder} holds {layout.bit_depth} bits and {_wanted_bits(source)} are needed"
     if not source.is_rgb and new_range == LIMITED and source.bit_depth == layout.bit_depth:
         yield f"{source.bit_depth} bits of full range are rounded, as {holder} holds limited range alone"
     if source.has_alpha and not layout.has_alpha:
-        yield f"alpha is flattened onto black, as {holder} holds none"
+        yield f"alpha is flattened onto black, as {holder} in such a file holds none"
 
 
 def _is_coarser(source: PixelFormat, layout: PlaneLayout) -> bool:

@@ -35,6 +35,8 @@ class VideoCodec:
     """The same with slower presets."""
     muxers: frozenset[str]
     """FFmpeg muxers, of those that outputs may have, whose files hold the codec."""
+    alpha_muxers: frozenset[str] = frozenset({"mov", "matroska"})
+    """Those that hold its alpha too, if it has any."""
     chunk_muxer: str = "nut"
     """FFmpeg muxer of chunk files: one that holds the codec and keeps any time base exactly."""
     suffix: str = ".mkv"
@@ -89,13 +91,15 @@ _ROWS = (
     VideoCodec(
         name="vp9",
         encoder="libvpx-vp9",
-        pix_fmts=_planar(("420", "422", "444"), (8,)),
+        # Players know its alpha with 4:2:0 alone.
+        pix_fmts=_planar(("420", "422", "444"), (8,)) | _planar(("420",), (8,), alpha=True),
         crf=16,
         max_crf=63,
         bits_per_px=0.3,
         encode_s=0.3,
         slow_encode_s=0.7,
         muxers=frozenset({"mp4", "matroska", "webm"}),
+        alpha_muxers=frozenset({"matroska", "webm"}),
         suffix=".webm",
     ),
     VideoCodec(

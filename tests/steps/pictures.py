@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,8 @@ def probed(path: Path) -> dict[str, Any]:
     return stream
 
 
-def rgb(path: Path, width: int, height: int, scaling: str = "", layout: str = "rgb24") -> np.ndarray:
+def rgb(path: Path, width: int, height: int, layout: str = "rgb24", decoder: Sequence[str] = ()) -> np.ndarray:
     """All frames [n, rows, columns, channels] as Debian's FFmpeg shows them."""
-    filters = f"scale={width}:{height}:flags=bicubic+accurate_rnd+full_chroma_int{scaling}"
-    data = ffmpeg("-i", path, "-vf", filters, "-f", "rawvideo", "-pix_fmt", layout, "-")
+    filters = f"scale={width}:{height}:flags=bicubic+accurate_rnd+full_chroma_int"
+    data = ffmpeg(*decoder, "-i", path, "-vf", filters, "-f", "rawvideo", "-pix_fmt", layout, "-")
     return np.frombuffer(data, np.uint8).reshape(-1, height, width, len(data) and (4 if layout == "rgba" else 3))

@@ -10,13 +10,13 @@ import pytest
 from tests.steps.pictures import SIZE, ffmpeg, probed, rgb
 
 
-def disc(folder: Path, *encoder: str) -> Path:
+def disc(folder: Path, *encoder: str, suffix: str = ".mov") -> Path:
     """A red disc with a soft edge; px that nobody sees are green."""
     rows, columns = np.mgrid[0 : SIZE[1], 0 : SIZE[0]]
     alpha = np.clip((20 - np.hypot(columns - 40, rows - 32)) / 2 * 255 + 128, 0, 255).astype(np.uint8)
     picture = np.where(alpha[..., None] > 0, (255, 0, 0, 0), (0, 255, 0, 0)).astype(np.uint8)
     picture[..., 3] = alpha
-    raw, path = folder / "raw.rgba", folder / "disc.mov"
+    raw, path = folder / "raw.rgba", folder / f"disc{suffix}"
     raw.write_bytes(picture.tobytes() * 8)
     size = ["-f", "rawvideo", "-pix_fmt", "rgba", "-s", f"{SIZE[0]}x{SIZE[1]}", "-r", "25"]
     ffmpeg(*size, "-i", raw, *(encoder or ("-c:v", "png")), path)
@@ -76,6 +76,38 @@ def test_alpha_is_flattened_onto_black_or_refused(tmp_path: Path, run: Any) -> N
     found = rgb(output, 192, 128)[0].astype(int)
     assert found[:16].max() <= 2, "what nobody sees is black"
     assert (found[60:68, 76:84] - [255, 0, 0]).max() <= 2
+
+
+WITH_VP9 = SOURCES | {
+    "vp9": ("-c:v", "libvpx-vp9", "-pix_fmt", "yuva420p", "-auto-alt-ref", "0", "-b:v", "3M", *TO_420)
+}
+
+
+@pytest.mark.parametrize("suffix", [".webm", ".mkv"])
+@pytest.mark.parametrize("name", WITH_VP9)
+def test_vp9_keeps_alpha_in_webm_and_matroska(name: str, suffix: str, tmp_path: Path, run: Any) -> None:
+    path = disc(tmp_path, *WITH_VP9[name], suffix=".webm" if name == "vp9" else ".mov")
+    output, answer = run(path, "--codec", "vp9", suffix=suffix)
+    assert answer["status"] == "COMPLETED", answer
+    assert "flattened" not in row_of_picture(output)
+    decoder = ("-c:v", "libvpx-vp9")
+    found = rgb(output, 192, 128, layout="rgba", decoder=decoder)
+    assert len(found) == 8
+    wanted = rgb(path, 192, 128, layout="rgba", decoder=decoder if name == "vp9" else ())
+    assert np.abs(found[..., 3].astype(int) - wanted[..., 3]).max() < 40, "two kernels and an encoder"
+    solid = found[0][wanted[0][..., 3] > 250]
+    assert solid[:, 0].mean() > 240
+    assert solid[:, 0].min() > 180, "chroma has half the size"
+    assert solid[:, 1].max() < 60
+
+
+@pytest.mark.parametrize("name", WITH_VP9)
+def test_vp9_in_mp4_has_no_alpha_and_the_plan_says_so(name: str, tmp_path: Path, run: Any) -> None:
+    path = disc(tmp_path, *WITH_VP9[name], suffix=".webm" if name == "vp9" else ".mov")
+    output, answer = run(path, "--codec", "vp9", suffix=".mp4")
+    assert answer["status"] == "COMPLETED", answer
+    assert "flattened onto black" in row_of_picture(output)
+    assert rgb(output, 192, 128)[0][:16].max() <= 12
 
 
 @pytest.mark.parametrize(("encoder", "name"), [("libvpx-vp9", "vp9"), ("libvpx", "vp8")])
