@@ -14,7 +14,7 @@ from av.packet import Packet
 from av.stream import Stream
 
 from sr_tasks.errors import InputUnsupported
-from sr_tasks.media.sound import Wholeness
+from sr_tasks.media.sound import Wholeness, heard
 from sr_tasks.records.media import ClockPart
 
 BACK_S: Final = 0.1
@@ -118,11 +118,11 @@ def packets_on_one_clock(
     container: InputContainer, wanted: Sequence[Stream], parts: tuple[ClockPart, ...], picture: int
 ) -> Iterator["Packet[Any]"]:
     """Packets of the `wanted` streams in the order of the file, with times that go on where those of the file jump.
-    `picture` is the index of the picture stream. Sound that is not whole is left out."""
+    `picture` is the index of the picture stream. Sound that is not whole or that an edit list hides is left out."""
     unrolled, wholeness = Unrolled(container, parts, picture), Wholeness(container)
     indexes = {stream.index for stream in wanted}
     last: dict[int, int] = {}
-    for packet in container.demux(list({*indexes, picture}) if parts else list(indexes)):
+    for packet in heard(container.demux(list({*indexes, picture}) if parts else list(indexes))):
         if packet.size == 0 or wholeness.is_broken(packet):  # empty ones are sent at the end, to flush decoders
             continue
         unrolled.move(packet)

@@ -136,7 +136,6 @@ def _first_frames(container: InputContainer, video: VideoStream, path: Path) -> 
     refuse_own_colours(container, video, found.frame)
     found.repairs = contradictions(stated, tags_of(found.frame))
     found.interlaced |= video.codec_context.field_order in _FIELD_ORDER_INTERLACED
-    found.shown = found.shown._replace(is_interlaced=found.interlaced)
     return found
 
 
@@ -148,9 +147,7 @@ def _look_at(frame: VideoFrame, *, is_broken: bool) -> FirstFrames:
     matrix = side(SideDataType.DISPLAYMATRIX)
     return FirstFrames(
         frame=frame,
-        shown=Shown(
-            first_pts=frame.pts, is_broken=is_broken, is_interlaced=frame.interlaced_frame, look=look_of(frame)
-        ),
+        shown=Shown(first_pts=frame.pts, is_broken=is_broken, look=look_of(frame)),
         interlaced=frame.interlaced_frame,
         rotation=frame.rotation,
         display_matrix=struct.unpack("<9i", matrix) if len(matrix) == 36 else None,

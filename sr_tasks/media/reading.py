@@ -33,7 +33,6 @@ class Shown(NamedTuple):
     """Of the first frame that came out."""
     is_broken: bool
     """A packet before it does not decode."""
-    is_interlaced: bool
     look: Look
 
 
@@ -113,10 +112,9 @@ def read_times(path: Path, options: ReadOptions, shown: Shown, table: Path | Non
 
 
 def _may_mislead(scan: Scan, shown: Shown, tally: PointTally) -> bool:
-    """Whether frames that packets announce may not come out: a lead-in, or fields in packets of their own."""
+    """Whether frames that packets announce may not come out."""
     has_lead_in = shown.first_pts is not None and shown.first_pts > tally.start_pts and not shown.is_broken
-    is_paired = shown.is_interlaced and scan.video.codec_context.name == "h264"
-    return has_lead_in or not scan.begins_at_keyframe or (is_paired and "mov" not in scan.container.format.name)
+    return has_lead_in or not scan.begins_at_keyframe
 
 
 def _seen(scan: Scan, *, is_listed: bool) -> tuple[Repair, ...]:

@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from sr_tasks.errors import InputUnsupported
 from sr_tasks.media.changes import Changes, Look, alone
 from sr_tasks.media.clock import Clock
+from sr_tasks.media.field_pictures import FieldPictures
 from sr_tasks.media.sound import Wholeness
 from sr_tasks.media.source import has_times, translated
 
@@ -24,6 +25,7 @@ _REORDER = 64
 """Packets held back to sort time stamps; four times the deepest reordering a codec allows."""
 NULL_FRAME_BYTES = 8
 """A packet of MPEG-4 that is no larger holds no picture: it keeps the place of one packed into another."""
+MPEG_VIDEO = ("mpeg1video", "mpeg2video")
 _VP8_SHOW_FRAME = 0x10
 """Bit of a VP8 packet's first byte; without it the frame is a reference for others and not shown."""
 
@@ -232,7 +234,9 @@ def _oddity_of(container: InputContainer, video: VideoStream) -> Callable[["Pack
         return lambda packet: packet.size <= NULL_FRAME_BYTES
     if codec == "vp8":
         return lambda packet: not bytes(memoryview(packet)[:1])[0] & _VP8_SHOW_FRAME
-    if video.codec_context.name in ("mpeg1video", "mpeg2video"):
+    if codec == "h264":
+        return FieldPictures(video)
+    if codec in MPEG_VIDEO:
         return _SequenceChange()
     return lambda packet: False
 

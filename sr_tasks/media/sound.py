@@ -1,5 +1,8 @@
-"""Packets of sound that are not whole, as recordings have where they were cut or joined. Looks at headers alone."""
+"""Packets of sound that are not heard: those that are not whole, as recordings have where they were cut or joined, and
+those that an edit list hides. Looks at headers alone."""
 
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from av.container import InputContainer
@@ -8,6 +11,8 @@ from av.packet import Packet
 _STREAMS_OF_BYTES: Final = ("mpegts", "mpeg")
 """Demuxers that find the packets of sound by their headers, and hand out what is left of one too."""
 _ADTS_HEADER: Final = 7
+_LEAD_IN_S: Final = 0.25
+"""Of hidden sound right before the first that is heard: more no decoder needs to begin."""
 
 
 class Wholeness:
@@ -29,3 +34,26 @@ class Wholeness:
         if len(head) < _ADTS_HEADER or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
             return True
         return codec == "aac" and (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5 != packet.size
+
+
+def heard(packets: "Iterable[Packet[Any]]") -> "Iterator[Packet[Any]]":
+    """Packets without the sound that an edit list hides, but for what a decoder needs to begin."""
+    begun: set[int] = set()
+    lead_ins: defaultdict[int, deque[Packet[Any]]] = defaultdict(deque)
+    for packet in packets:
+        index = packet.stream_index
+        if packet.stream.type != "audio" or packet.size == 0:
+            yield packet
+        elif not packet.is_discard:
+            yield from lead_ins.pop(index, ())
+            begun.add(index)
+            yield packet
+        elif index not in begun:
+            waiting = lead_ins[index]
+            waiting.append(packet)
+            while _seconds(waiting[-1]) - _seconds(waiting[0]) > _LEAD_IN_S:
+                waiting.popleft()
+
+
+def _seconds(packet: "Packet[Any]") -> float:
+    return float((packet.dts or 0) * packet.time_base)
