@@ -26,7 +26,7 @@ from sr_tasks.records.media import ClockPart, Repair
 
 Times = Literal["own", "order", "count"]
 """Where a frame's time stamp comes from. own: its packet. order: the n-th shown frame has the n-th decoding time, for
-containers that number frames. count: the n-th shown frame is the n-th."""
+containers that number frames. count: each follows the one before, after as many fields as it is shown for."""
 
 _REORDER: Final = 64
 _REMEMBERED: Final = 512
@@ -42,6 +42,8 @@ class _Seen(NamedTuple):
     size: int
     is_keyframe: bool
     is_discard: bool
+    fields: int
+    """For how many it is shown."""
     is_damaged: bool = False
     is_change: bool = False
 
@@ -111,6 +113,7 @@ class Listing:
         seen = _Seen(
             ordinal, packet.pts, packet.dts, -1 if stamp is None else stamp,
             -1 if packet.pos is None else packet.pos, packet.size, packet.is_keyframe, packet.is_discard,
+            self._fields(packet),
         )  # fmt: skip
         if seen.is_keyframe and self._first_keyframe is None:
             self._first_keyframe = ordinal
@@ -165,11 +168,21 @@ class Listing:
             return False
         return seen.pts < self._first.pts
 
+    def _fields(self, packet: "Packet[Any]") -> int:
+        """Elementary streams of MPEG video say it, and FFmpeg makes durations of it."""
+        rate = self.video.codec_context.framerate
+        if self.times != "count" or self.step == 1 or not rate or not packet.duration:
+            return 2
+        return max(2, round(2 * packet.duration * packet.time_base * rate))
+
     def _stamped(self, shown: Iterator[_Seen]) -> Iterator[tuple[int | None, _Seen]]:
         if self.times == "own":
             yield from ((seen.pts, seen) for seen in shown)
         elif self.times == "count":
-            yield from ((number * self.step, seen) for number, seen in enumerate(shown))
+            at = 0
+            for seen in shown:
+                yield at, seen
+                at += self.step * seen.fields // 2
         else:
             yield from _in_order(shown)
 

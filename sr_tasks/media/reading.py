@@ -15,7 +15,7 @@ from sr_tasks.media.changes import Look
 from sr_tasks.media.described import programs
 from sr_tasks.media.listing import FITTED, Listing
 from sr_tasks.media.listing import Times as Source
-from sr_tasks.media.scan import FramePoint, PointTally, Scan, StreamTally
+from sr_tasks.media.scan import MPEG_VIDEO, FramePoint, PointTally, Scan, StreamTally
 from sr_tasks.media.source import ATTACHED_PIC, has_times, open_source, picture_stream
 from sr_tasks.media.timeline import Timeline
 from sr_tasks.records.media import PicturePlan, ReadOptions, Repair
@@ -146,7 +146,7 @@ def _listed(path: Path, picture: PicturePlan, scan: Scan, options: ReadOptions, 
                 tally.add(FramePoint(pts=row.pts, duration=step, is_keyframe=bool(row.flags & timeline.KEYFRAME)))
         if tally.frames == 0:
             raise InputInvalid(f"No frame of {path.name} can be decoded.", hint="Check the file in a media player.")
-    rate = str(1 / tick) if source == "count" else ""
+    rate = str(1 / (step * tick)) if source == "count" else ""
     update = {"timeline": "table", "table": str(table), "clock": scan.clock.parts(), "frame_rate": rate}
     repairs = (*_stated(video, rate, options), *listing.repairs(), *_seen(scan, is_listed=True))
     return Times(
@@ -163,7 +163,10 @@ def _source_of_times(
         usual = video.guessed_rate or video.average_rate or DEFAULT_RATE
         step = scan.duration or max(1, round(1 / (usual * tick)))
         return "order" if container.format.name == "avi" else "own", tick, step
-    return "count", 1 / (Fraction(options.fps) if options.fps else _stated_rate(video) or DEFAULT_RATE), 1
+    rate = Fraction(options.fps) if options.fps else _stated_rate(video) or DEFAULT_RATE
+    # Film in MPEG video says of frames that they are shown for three fields.
+    step = 2 if video.codec_context.name in MPEG_VIDEO else 1
+    return "count", 1 / (rate * step), step
 
 
 def _stated_rate(video: VideoStream) -> Fraction | None:
