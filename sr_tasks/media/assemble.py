@@ -181,7 +181,9 @@ def _describe_picture(
     if video.has_alpha and context.codec.canonical_name == "vp9":
         stream.metadata["alpha_mode"] = "1"
     if display_matrix is not None:
-        stream.set_display_matrix(display_matrix)
+        a, b, u, c, d, v, across, down, w = display_matrix
+        scale = context.width // video.width  # the turned picture is moved back to where players show it
+        stream.set_display_matrix((a, b, u, c, d, v, across * scale, down * scale, w))
 
 
 def _carry_tags(

@@ -1,4 +1,4 @@
-"""Fields that are coded as pictures of their own make frames, in any container, and frames of two fields stay frames."""
+"""Fields that are coded as pictures of their own make frames in any container; frames of two fields stay frames."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Edit lists of MP4, written into files by hand, since no muxer here writes more than one edit."""
+"""What no muxer here writes into MP4: edit lists with several edits, and pictures that are mirrored."""
 
 import struct
 from collections.abc import Iterator, Sequence
@@ -16,14 +16,14 @@ class _Box(NamedTuple):
     end: int
 
 
-def _boxes(data: bytes, start: int, end: int) -> Iterator[_Box]:
+def _boxes(data: bytes | bytearray, start: int, end: int) -> Iterator[_Box]:
     while start + 8 <= end:
         size, kind = struct.unpack(">I4s", data[start : start + 8])
         yield _Box(kind, start, start + 8, start + size)
         start += size
 
 
-def _inside(data: bytes, kind: bytes, start: int, end: int) -> list[_Box]:
+def _inside(data: bytes | bytearray, kind: bytes, start: int, end: int) -> list[_Box]:
     return [box for box in _boxes(data, start, end) if box.kind == kind]
 
 
@@ -46,5 +46,18 @@ def edited(source: Path, target: Path, tracks: dict[int, Sequence[Edit]]) -> Pat
             size = box.end - box.start + len(added) - (end - start)
             grown[box.start : box.start + 4] = struct.pack(">I", size)
         data = bytes(grown)
+    target.write_bytes(data)
+    return target
+
+
+def turned(source: Path, target: Path, matrix: Sequence[int]) -> Path:
+    """Copy an MP4 file whose picture players turn by a matrix: a, b, c, d, and px that it is moved across and down."""
+    data = bytearray(source.read_bytes())
+    (movie,) = _inside(data, b"moov", 0, len(data))
+    track = _inside(data, b"trak", movie.content, movie.end)[0]
+    (header,) = _inside(data, b"tkhd", track.content, track.end)
+    a, b, c, d, across, down = (value << 16 for value in matrix)
+    place = header.content + (52 if data[header.content] else 40)
+    data[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, across, down, 1 << 30)
     target.write_bytes(data)
     return target
