@@ -1,7 +1,8 @@
 """Clocks of a file: where its times jump, and what is added behind a jump so that they go on. Looks at packets' times.
 
 A jump is seen as players see it: times that go back by more than 0.1 s or, in formats made for broadcast and streaming,
-forward by more than 10 s. All streams of a part are moved by the same amount, so sound stays in step with the picture.
+forward by more than 10 s, unless sound goes on there: then the picture only stands for so long. All streams of a part
+are moved by the same amount, so sound stays in step with the picture.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,8 @@ class _Track:
     forward: int | None
     part: int = 0
     last: int | None = None
+    since: int = 0
+    """Where it began to go on without a jump."""
     first_of: list[int] = field(default_factory=list)
     end_of: list[int] = field(default_factory=list)
 
@@ -77,6 +80,10 @@ class Clock:
         if track is None or stamp is None:  # times of presentation alone go back and forth
             return
         jump = track.jump(stamp)
+        if track.last is None or jump:
+            track.since = stamp
+        if jump > 0 and packet.stream_index == self._picture and self._is_heard_after(track):
+            jump = 0
         if track.last is None:
             track.enter(0, stamp)
         elif jump and packet.stream_index == self._picture:
@@ -90,6 +97,17 @@ class Clock:
             raise InputUnsupported(
                 f"The time stamps jump more than {_MAX_PARTS} times.", hint="Remux the file with another program first."
             )
+
+    def _is_heard_after(self, picture: _Track) -> bool:
+        """Whether sound goes on where the picture's times jump forward: then the picture only stands for so long."""
+        end = (picture.last or 0) * picture.tick
+        return any(
+            track.last is not None
+            and track.since * track.tick <= end + 1
+            and track.last * track.tick > end + FORWARD_S / 2
+            for index, track in self._tracks.items()
+            if track is not None and index != self._picture
+        )
 
     @property
     def has_jumps(self) -> bool:
@@ -166,8 +184,10 @@ class Unrolled:
         if stamp is None:
             return track.part
         jump, seconds = track.jump(stamp), float(stamp * packet.time_base)
-        if packet.stream_index == self._picture or self._types[packet.stream_index] == "audio":
-            is_next = jump < 0 or (jump > 0 and (packet.stream_index == self._picture or self._fits(track, seconds)))
+        if packet.stream_index == self._picture:
+            track.part += jump != 0 and self._begins_next(track, seconds)
+        elif self._types[packet.stream_index] == "audio":
+            is_next = jump < 0 or (jump > 0 and self._fits(track, seconds))
             track.part = min(track.part + is_next, len(self._parts) - 1)
         else:
             track.part = current
@@ -175,6 +195,9 @@ class Unrolled:
                 track.part = current - 1
         track.last = stamp
         return track.part
+
+    def _begins_next(self, track: _Track, seconds: float) -> bool:
+        return track.part + 1 < len(self._parts) and self._parts[track.part + 1].first_s == seconds
 
     def _fits(self, track: _Track, seconds: float) -> bool:
         """Whether sound that jumps forward is in the next part."""

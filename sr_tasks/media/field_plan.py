@@ -11,6 +11,9 @@ from sr_tasks.media.reading import stored_points
 from sr_tasks.media.scan import PointTally
 from sr_tasks.records.media import Deinterlace, MediaInfo, PicturePlan, Repair, VideoInfo
 
+_SMALL_PX: Final = 96
+"""A picture with a shorter side than that is interlaced only if it is flagged so: no camera and no broadcast makes such
+ones, and fine details that move comb in them too."""
 _UPPER_FIRST: Final = frozenset({2, 4})
 _NAMES: Final = {"tff": "upper", "bff": "lower"}
 _DONE: Final = "Frames that comb are deinterlaced with bwdif, to one frame a {rate}; whole ones stay as they are."
@@ -18,6 +21,9 @@ _DONE: Final = "Frames that comb are deinterlaced with bwdif, to one frame a {ra
 
 def with_fields(path: Path, media: MediaInfo, wish: Fields) -> MediaInfo:
     """`media` with what is planned for its fields. Raises InputUnsupported if the wish is to refuse and it has any."""
+    is_small = min(media.video.width, media.video.height) < _SMALL_PX
+    if is_small and not media.video.interlaced:
+        return media
     look = look_at(path, media.video, media.picture)
     if not look.is_flagged and not look.combed:
         return media

@@ -11,7 +11,7 @@ from av.packet import Packet
 _STREAMS_OF_BYTES: Final = ("mpegts", "mpeg")
 """Demuxers that find the packets of sound by their headers, and hand out what is left of one too."""
 _ADTS_HEADER: Final = 7
-_LEAD_IN_S: Final = 0.25
+_LEAD_IN_S: Final = 0.05
 """Of hidden sound right before the first that is heard: more no decoder needs to begin."""
 
 

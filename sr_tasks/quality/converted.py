@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import zip_longest
 from pathlib import Path
@@ -15,12 +16,13 @@ from av.packet import Packet
 from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 
+from sr_tasks.media.clock import packets_on_one_clock
 from sr_tasks.media.convert import Continuous
 from sr_tasks.media.source import open_source, translated
 from sr_tasks.media.texts import Shown, Texts
 from sr_tasks.records.assessment import Finding
 from sr_tasks.records.containers import loses_nothing
-from sr_tasks.records.media import StreamPlan
+from sr_tasks.records.media import ClockPart, MediaInfo, StreamPlan
 
 _STYLE = re.compile(r"\{[^}]*\}")
 _CODEC_FRAME_S = Fraction(1, 20)
@@ -34,24 +36,46 @@ _BLOCKS_OFF = 0.05
 """The part of all blocks that may be further apart."""
 
 
-def check(source: Path, output: Path, fate: StreamPlan, name: str, offset: Fraction) -> list[Finding]:
-    """Findings about one stream that was converted. `offset`: seconds that the picture begins later in the output.
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """A stream of a file, with the times that its packets have on one clock."""
+
+    path: Path
+    index: int
+    clock: tuple[ClockPart, ...] = ()
+    picture: int = 0
+    """Index of the picture stream, which says where in `clock` a packet is."""
+
+    def packets(self) -> "Iterator[Packet[Any]]":
+        """In order, and an empty one at the end where the clock does not jump, to flush the decoder."""
+        with open_source(self.path) as container, translated(self.path):
+            stream: Stream = container.streams[self.index]
+            if self.clock:
+                yield from packets_on_one_clock(container, [stream], self.clock, self.picture)
+            else:
+                yield from container.demux(stream)
+
+
+def check(media: MediaInfo, source: Path, output: Path, fate: StreamPlan, name: str, offset: Fraction) -> list[Finding]:
+    """Findings about one stream of `source`, which is `media`, that was converted. `offset`: seconds that the picture
+    begins later in the output.
 
     Raises InputRefused errors if a file cannot be opened or read.
     """
     if fate.source_index is None or fate.output_index is None:
         return []
+    before = Side(path=source, index=fate.source_index, clock=media.picture.clock, picture=media.video.index)
+    after = Side(path=output, index=fate.output_index)
     if fate.type == "subtitle":
-        return [_texts(source, output, fate.source_index, fate.output_index, name, offset)]
-    if loses_nothing(fate.codec, fate.target):
-        return [_samples(source, output, fate.source_index, fate.output_index, name, offset)]
-    return [_levels(source, output, fate.source_index, fate.output_index, name, offset)]
+        return [_texts(before, after, name, offset)]
+    compare = _samples if loses_nothing(fate.codec, fate.target) else _levels
+    return [compare(before, after, name, offset)]
 
 
-def _texts(source: Path, output: Path, before: int, after: int, name: str, offset: Fraction) -> Finding:
+def _texts(before: Side, after: Side, name: str, offset: Fraction) -> Finding:
     off = Fraction(0)
     texts = changed = 0
-    for one, other in zip_longest(_shown(source, before), _shown(output, after)):
+    for one, other in zip_longest(_shown(before), _shown(after)):
         texts += 1
         if one is None or other is None or one[1] != other[1]:
             changed += 1
@@ -64,10 +88,10 @@ def _texts(source: Path, output: Path, before: int, after: int, name: str, offse
     return Finding(check=f"{name}: content", ok=ok, detail=detail)
 
 
-def _shown(path: Path, index: int) -> Iterator[tuple[Fraction, str]]:
+def _shown(side: Side) -> Iterator[tuple[Fraction, str]]:
     """When each text is shown, in seconds, and its letters, without white space and styles."""
     texts: Texts | None = None
-    for packet in _packets(path, index):
+    for packet in side.packets():
         if isinstance(packet.stream, SubtitleStream):
             texts = texts or Texts(packet.stream)
             yield from map(_letters, texts.feed(packet))
@@ -80,11 +104,11 @@ def _letters(shown: Shown) -> tuple[Fraction, str]:
     return shown.start, "".join(text.split())
 
 
-def _samples(source: Path, output: Path, before: int, after: int, name: str, offset: Fraction) -> Finding:
+def _samples(before: Side, after: Side, name: str, offset: Fraction) -> Finding:
     prints = []
-    for path, index in ((source, before), (output, after)):
+    for side in (before, after):
         digest, count, start, tick = hashlib.sha256(), 0, None, Fraction(0)
-        for frame, stream_tick in _sound(path, index, "s32", None):
+        for frame, stream_tick in _sound(side, "s32", None):
             if start is None:
                 start, tick = _seconds(frame), stream_tick
             digest.update(frame.to_ndarray().tobytes())
@@ -101,11 +125,11 @@ def _samples(source: Path, output: Path, before: int, after: int, name: str, off
     return Finding(check=f"{name}: content", ok=ok, detail=detail)
 
 
-def _levels(source: Path, output: Path, before: int, after: int, name: str, offset: Fraction) -> Finding:
+def _levels(before: Side, after: Side, name: str, offset: Fraction) -> Finding:
     blocks = off = 0
     last: tuple[Fraction, Fraction] | None = None
     starts: tuple[Fraction, Fraction] | None = None
-    for one, other in zip_longest(_loudness(source, before, Fraction(0)), _loudness(output, after, offset)):
+    for one, other in zip_longest(_loudness(before, Fraction(0)), _loudness(after, offset)):
         blocks += 1
         if one is None or other is None:
             off += max(block[2] for block in (one, other) if block is not None) > _CODEC_FRAME_S
@@ -124,12 +148,12 @@ def _levels(source: Path, output: Path, before: int, after: int, name: str, offs
     return Finding(check=f"{name}: content", ok=in_step and alike, detail=detail)
 
 
-def _loudness(path: Path, index: int, offset: Fraction) -> Iterator[tuple[Fraction, float, Fraction]]:
+def _loudness(side: Side, offset: Fraction) -> Iterator[tuple[Fraction, float, Fraction]]:
     """Time of each block in the source's time, root mean square of its samples (1 is full scale), and its length."""
     left = np.zeros(0, np.float32)
     at: Fraction | None = None
     size = int(_BLOCK_S * _RATE)
-    for frame, _ in _sound(path, index, "s16", _RATE):
+    for frame, _ in _sound(side, "s16", _RATE):
         at = _seconds(frame) - offset if at is None else at
         left = np.concatenate([left, frame.to_ndarray()[0].astype(np.float32) / 32768])
         while len(left) >= size:
@@ -139,12 +163,12 @@ def _loudness(path: Path, index: int, offset: Fraction) -> Iterator[tuple[Fracti
         yield at, float(np.sqrt(np.mean(np.square(left)))), Fraction(len(left), _RATE)
 
 
-def _sound(path: Path, index: int, sample_format: str, rate: int | None) -> Iterator[tuple[AudioFrame, Fraction]]:
+def _sound(side: Side, sample_format: str, rate: int | None) -> Iterator[tuple[AudioFrame, Fraction]]:
     """Decoded sound without gaps, resampled (to mono, if to a rate), with its stream's tick."""
     continuous = Continuous()
     resampler: AudioResampler | None = None
     kind: tuple[str, str, int] | None = None
-    for packet in _packets(path, index):
+    for packet in side.packets():
         for frame in continuous.feed(packet):
             found = (frame.format.name, frame.layout.name, frame.sample_rate)
             if resampler is None or found != kind:
@@ -157,9 +181,3 @@ def _sound(path: Path, index: int, sample_format: str, rate: int | None) -> Iter
 
 def _seconds(frame: AudioFrame) -> Fraction:
     return Fraction(frame.pts or 0) * (frame.time_base or Fraction(1, frame.sample_rate))
-
-
-def _packets(path: Path, index: int) -> "Iterator[Packet[Any]]":
-    with open_source(path) as container, translated(path):
-        stream: Stream = container.streams[index]
-        yield from container.demux(stream)

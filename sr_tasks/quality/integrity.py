@@ -50,7 +50,7 @@ def check(
         findings += _kept(fate, before.get(source_index), after.get(output_index), offset)
     for fate in fates:
         if fate.fate == "converted" and fate.target:
-            findings += converted.check(source, output, fate, _name(fate), offset)
+            findings += converted.check(source_info, source, output, fate, _name(fate), offset)
     findings += _tags(source_info.video, output_info.video)
     findings += labels.check(source_info, output_info, fates)
     return IntegrityReport(ok=all(finding.ok for finding in findings), findings=tuple(findings))

@@ -11,6 +11,8 @@ from sr_tasks.config import Settings
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.steps import pipeline, plan, prepare_model, upscale, validate
 from sr_tasks.telemetry.progress import Observers
+from tests import readers
+from tests.boxes import edited
 from tests.steps.conftest import Enhance
 
 
@@ -32,7 +34,7 @@ def test_joined_recordings_keep_sound_in_step(enhance: Enhance, tmp_path: Path) 
     one = recording(tmp_path / "one.ts")
     source = tmp_path / "joined.ts"
     source.write_bytes(one.read_bytes() * 2)
-    result = enhance(source, "out.mkv", gate=False)
+    result = enhance(source, "out.mkv")
     picture, sound = times(Path(result["output"]), "v:0"), times(Path(result["output"]), "a:0")
     before, heard = times(one, "v:0"), times(one, "a:0")
     assert (len(picture), len(sound)) == (2 * len(before), 2 * len(heard))
@@ -49,7 +51,7 @@ def test_a_lead_in_is_no_damage_and_sound_before_the_picture_stays(enhance: Enha
     data = recording(tmp_path / "one.ts", "-bf", "2").read_bytes()
     source = tmp_path / "cut.ts"
     source.write_bytes(data[: 3 * 188] + data[len(data) // 188 // 4 * 188 :])
-    result = enhance(source, "out.mkv", gate=False)
+    result = enhance(source, "out.mkv")
     assert result["quality"]["damaged_frames"] == 0
     manifest = json.loads(Path(result["manifest"]).read_text())
     assert {row["kind"] for row in manifest["source"]["probe"]["repairs"]} >= {"lead-in"}
@@ -79,7 +81,76 @@ def test_two_programmes_give_the_first_or_the_one_asked_for(enhance: Enhance, tm
     programs = ["-program", "program_num=1:st=0:st=1", "-program", "program_num=2:st=2:st=3"]
     source = recording(tmp_path / "two.ts", *maps, *programs)
     for program, kept in ((None, {0, 1}), (2, {2, 3})):
-        result = enhance(source, f"out{program}.mkv", program=program, gate=False)
+        result = enhance(source, f"out{program}.mkv", program=program)
         manifest = json.loads(Path(result["manifest"]).read_text())
         fates = {row["source_index"]: row["fate"] for row in manifest["streams"]}
         assert {index for index, fate in fates.items() if fate != "dropped"} == kept
+
+
+EDITS = {
+    "the middle is cut": ({0: [(480, 1024), (480, 16384)], 1: [(480, 1024), (480, 58624)]}, 0.96),
+    "the end comes first": ({0: [(800, 13824), (800, 1024)], 1: [(800, 49024), (800, 1024)]}, 1.6),
+    "begins late": ({0: [(1000, 6144)], 1: [(1000, 20224)]}, 1.0),
+}
+"""Edits of both tracks, and the seconds that are heard of them."""
+
+
+@pytest.mark.parametrize("output", ["out.mp4", "out.mkv"])
+@pytest.mark.parametrize(("edits", "seconds"), EDITS.values(), ids=EDITS)
+def test_sound_that_an_edit_list_cuts_out_stays_out(
+    edits: dict[int, list[tuple[int, int]]], seconds: float, output: str, enhance: Enhance, tmp_path: Path
+) -> None:
+    coding = ("-bf", "2", "-g", "12", "-c:a", "aac", "-video_track_timescale", "12800")
+    source = edited(readers.recording(tmp_path / "plain.mp4", *coding), tmp_path / "in.mp4", edits)
+    result = enhance(source, output)
+    assert heard(source) == pytest.approx(seconds, abs=0.05)
+    # What a decoder needs to begin stays before the picture.
+    assert heard(Path(result["output"])) == pytest.approx(seconds, abs=0.12)
+    before, after = (times(path, "v:0") for path in (source, Path(result["output"])))
+    assert result["frames"] == len(after) <= len(before)
+
+
+def heard(path: Path) -> float:
+    """Seconds of sound that Debian's ffmpeg decodes."""
+    return len(readers.run("ffmpeg", "-v", "error", "-i", path, "-map", "0:a", "-ac", "1", "-f", "s16le", "-")) / 96000
+
+
+@pytest.mark.parametrize("sound", [("aac", "-mpegts_flags", "latm"), ("s302m", "-strict", "-2")])
+def test_converted_sound_of_joined_recordings_stays_in_step(
+    sound: tuple[str, ...], enhance: Enhance, tmp_path: Path
+) -> None:
+    one = recording(tmp_path / "one.ts", "-ac", "2", "-c:a", *sound)
+    source = tmp_path / "joined.ts"
+    source.write_bytes(one.read_bytes() * 2)
+    result = enhance(source, "out.mkv")
+    manifest = json.loads(Path(result["manifest"]).read_text())
+    row = next(row for row in manifest["integrity"]["findings"] if row["check"].startswith("Audio"))
+    assert row["ok"]
+    assert heard(Path(result["output"])) == pytest.approx(2 * heard(one), abs=0.1)
+
+
+@pytest.mark.parametrize("bframes", ["0", "2"])
+def test_a_picture_that_stands_while_sound_goes_on_stays_in_step(
+    bframes: str, enhance: Enhance, tmp_path: Path
+) -> None:
+    stands = ("-vf", "setpts='if(gte(N,15),PTS+14/TB,PTS)'", "-vsync", "passthrough", "-bf", bframes)
+    sound = (
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=440:r=48000:d=15.2",
+        "-map",
+        "0:v",
+        "-map",
+        "1:a",
+        "-c:v",
+        "libx264",
+        "-c:a",
+        "mp2",
+    )
+    source = readers.ffmpeg(tmp_path / "in.ts", *readers.PICTURE, *sound, *stands, "-t", "15.2")
+    picture, heard_at = times(source, "v:0"), times(source, "a:0")
+    output = Path(enhance(source, "out.mkv")["output"])
+    for stream, expected in (("v:0", picture), ("a:0", heard_at)):
+        found = times(output, stream)
+        assert found[-1] - found[0] == pytest.approx(expected[-1] - expected[0], abs=0.003)
