@@ -68,16 +68,18 @@ def job_id_of(spec: JobSpec) -> str:
 
 
 def _enhance(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    from sr_tasks.media.timeline import temporary_table
     from sr_tasks.steps import validate
 
     spec = spec_from(args)
     job_id = job_id_of(spec)
     spec = validate.continued(spec, job_id, settings)
-    looked_at = validate.check(spec, settings)
+    with temporary_table() as table:
+        looked_at = validate.check(spec, settings, table=table)
 
-    from sr_tasks.steps import pipeline  # the runtimes load only for a job that is not refused
+        from sr_tasks.steps import pipeline  # the runtimes load only for a job that is not refused
 
-    return pipeline.run(spec, job_id, settings, terminal.for_stream(sys.stderr), looked_at)
+        return pipeline.run(spec, job_id, settings, terminal.for_stream(sys.stderr), looked_at)
 
 
 def spec_from(args: argparse.Namespace) -> JobSpec:

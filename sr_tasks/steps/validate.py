@@ -1,8 +1,9 @@
 """Step `validate`: refuses before any expensive work what cannot come out right, and writes down what came in."""
 
 import contextlib
+import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from sr_tasks.steps.shared.choice import Choice, choose, kept, require_possible
 from sr_tasks.steps.shared.manifest import SIDECARS
 from sr_tasks.steps.shared.source import first_bounds
 from sr_tasks.storage import transfer, uris
+from sr_tasks.storage.atomic import replacing
 from sr_tasks.storage.hashing import sha256_file
 from sr_tasks.storage.transfer import SourceStat
 from sr_tasks.storage.uris import LocalFile, Location
@@ -49,11 +51,15 @@ def run(spec: JobSpec, job_id: str, settings: Settings, earlier: "LookedAt | Non
     """
     folder = JobFolder(settings.workdir, job_id)
     looked_at = earlier if earlier is not None and _still_holds(earlier, settings) else None
-    looked_at = looked_at or check(
-        spec,
-        settings,
-        fetch=lambda location: transfer.fetch(location, folder.path, settings),
-        table=folder.path / TABLE,
+    looked_at = (
+        _taken_over(looked_at, folder)
+        if looked_at is not None
+        else check(
+            spec,
+            settings,
+            fetch=lambda location: transfer.fetch(location, folder.path, settings),
+            table=folder.path / TABLE,
+        )
     )
     if looked_at is None:
         raise UsageError("The source was not fetched.")
@@ -81,9 +87,19 @@ def run(spec: JobSpec, job_id: str, settings: Settings, earlier: "LookedAt | Non
 
 
 def _still_holds(earlier: "LookedAt", settings: Settings) -> bool:
-    """A source with a table is read again, since the table belongs into the job's folder."""
-    is_same = transfer.stat(earlier.source, settings).identity == earlier.stat.identity
-    return is_same and earlier.found.media.picture.timeline == "packets"
+    return transfer.stat(earlier.source, settings).identity == earlier.stat.identity
+
+
+def _taken_over(earlier: "LookedAt", folder: JobFolder) -> "LookedAt":
+    """What was found, with its table in the job's folder, where later steps look for it."""
+    media = earlier.found.media
+    if media.picture.timeline == "packets":
+        return earlier
+    table = folder.path / TABLE
+    with replacing(table) as partial:
+        shutil.copyfile(media.picture.table, partial)
+    media = media.model_copy(update={"picture": media.picture.model_copy(update={"table": str(table)})})
+    return replace(earlier, found=earlier.found.model_copy(update={"media": media}))
 
 
 def _rehearsed(spec: JobSpec, record: SourceRecord, folder: JobFolder, settings: Settings) -> SourceRecord:

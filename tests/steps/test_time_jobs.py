@@ -4,9 +4,11 @@ import json
 import subprocess
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from sr_tasks.__main__ import main
 from sr_tasks.config import Settings
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.steps import pipeline, plan, prepare_model, upscale, validate
@@ -154,3 +156,22 @@ def test_a_picture_that_stands_while_sound_goes_on_stays_in_step(
     for stream, expected in (("v:0", picture), ("a:0", heard_at)):
         found = times(output, stream)
         assert found[-1] - found[0] == pytest.approx(expected[-1] - expected[0], abs=0.003)
+
+
+def test_the_command_line_decodes_a_source_without_ascending_times_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "joined.ts"
+    source.write_bytes(recording(tmp_path / "one.ts").read_bytes() * 2)
+    looks, look = [], validate.first_look
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        looks.append(args)
+        return look(*args, **kwargs)
+
+    monkeypatch.setattr(validate, "first_look", counted)
+    target = tmp_path / "out.mkv"
+    command = ["enhance", str(source), str(target), "--model", "bicubic", "--workdir", str(tmp_path / "work")]
+    assert main(command) == 0
+    assert len(looks) == 1
+    assert len(times(target, "v:0")) == 60
