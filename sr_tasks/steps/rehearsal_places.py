@@ -31,8 +31,8 @@ from sr_tasks.steps.resampler import Resampler, note
 _AS_THEY_ARE: Final = (InputRefused, InputDamaged, OutOfMemory, DiskFull)
 _HELD_BYTES: Final = 256 << 20
 _OTHER_COPY: Final = "Check it in a media player; if it plays, convert it with another program first."
-_MARGIN: Final = 1.5
-"""The gate's limits are so much wider here: a few frames tell less than a film, and a network may do better."""
+_MARGIN: Final = 2.5
+"""The gate's limits are so much wider here: a few frames, encoded apart, tell less than a film."""
 _WIDENED: Final = ("plane_shift_max", "block_shift_max", "color_error_max", "pixel_shift_max", "seam_max")
 
 
