@@ -13,6 +13,8 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from sr_tasks.planes.frames import rows_of
+
 Codes = NDArray[np.int16]
 """Luma [H, W] in 8-bit codes, some columns left out."""
 _Map = NDArray[np.int16]
@@ -107,8 +109,7 @@ def codes(frame: VideoFrame) -> Codes:
     plain = frame if _PLANAR.match(frame.format.name) else frame.reformat(format="gray")
     plane, depth = plain.planes[0], plain.format.components[0].bits
     dtype: np.dtype[np.unsignedinteger[Any]] = np.dtype(np.uint8 if depth == 8 else "<u2")
-    rows = np.frombuffer(memoryview(plane), dtype).reshape(-1, plane.line_size // dtype.itemsize)
-    columns = rows[: plain.height, : plain.width : max(1, plain.width // _COLUMNS)]
+    columns = rows_of(plane, dtype)[:, : plain.width : max(1, plain.width // _COLUMNS)]
     found: Codes = (columns >> (depth - 8)).astype(np.int16)
     return found
 

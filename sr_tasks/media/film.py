@@ -13,12 +13,11 @@ from typing import Final, Generic, Protocol, TypeVar
 
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.plane import VideoPlane
-from numpy.typing import NDArray
 
 from sr_tasks.media.combing import Codes, block_means, codes
 from sr_tasks.media.decoded import DecodedFrame, neighbours
 from sr_tasks.media.scan import FramePoint
+from sr_tasks.planes.frames import rows_of
 
 BLOCK: Final = 5
 KEPT: Final = 4
@@ -70,8 +69,8 @@ def woven(first: VideoFrame, second: VideoFrame, order: str) -> VideoFrame:
     frame.color_primaries, frame.color_trc = first.color_primaries, first.color_trc
     lower = 1 if order == "tff" else 0
     for into, own, other in zip(frame.planes, first.planes, second.planes, strict=True):
-        rows = _rows(into)
-        rows[:], rows[lower::2] = _rows(own)[:, : rows.shape[1]], _rows(other)[lower::2, : rows.shape[1]]
+        rows = rows_of(into)
+        rows[:], rows[lower::2] = rows_of(own)[:, : rows.shape[1]], rows_of(other)[lower::2, : rows.shape[1]]
     return frame
 
 
@@ -115,8 +114,3 @@ def _change(before: Codes | None, picture: Codes | None) -> tuple[float, float]:
         return (np.inf, np.inf)
     areas = block_means(np.abs(picture - before))
     return float(areas.max()), float(areas.sum())
-
-
-def _rows(plane: VideoPlane) -> NDArray[np.uint8]:
-    """Bytes of a plane by row, padding included, sharing its memory."""
-    return np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height]

@@ -15,6 +15,7 @@ from sr_tasks.records.layout import PlaneLayout
 Samples = dict[str, Plane]
 """Samples of each letter of `PixelFormat.samples`, [rows, columns], in the low bits."""
 
+_BYTE: Final = np.dtype(np.uint8)
 _PALETTE: Final = {"R": 16, "G": 8, "B": 0, "A": 24}
 """Where a colour lies in an entry of a palette, a word of 32 bits."""
 
@@ -31,7 +32,7 @@ def planes_of(frame: VideoFrame) -> Planes:
             f"The pixel format {name} has no separate planes of luma and chroma.",
             hint="Convert the video to planar YUV, e.g. yuv420p.",
         )
-    return tuple(_rows(plane, dtype_of(layout))[:, : plane.width] for plane in frame.planes)
+    return tuple(rows_of(plane, dtype_of(layout))[:, : plane.width] for plane in frame.planes)
 
 
 def frame_of(planes: Planes, layout: PlaneLayout) -> VideoFrame:
@@ -59,7 +60,7 @@ def samples_of(frame: VideoFrame, kind: PixelFormat | None = None) -> Samples:
     found: Samples = {}
     dtype = np.dtype(np.uint8) if kind.bit_depth == 8 else np.dtype(">u2" if kind.is_big_endian else "<u2")
     for plane, letters in zip(frame.planes, kind.samples.split("|"), strict=True):
-        rows = _rows(plane, dtype)
+        rows = rows_of(plane, dtype)
         for letter in sorted(set(letters) - {"X"}):
             samples = _taken(rows, letters, letter)[:, : _columns(frame, kind, letter)]
             if kind.shift or kind.is_big_endian:
@@ -68,8 +69,8 @@ def samples_of(frame: VideoFrame, kind: PixelFormat | None = None) -> Samples:
     return found
 
 
-def _rows(plane: VideoPlane, dtype: "np.dtype[Any]") -> NDArray[Any]:
-    """[rows, samples of a line], padding included."""
+def rows_of(plane: VideoPlane, dtype: "np.dtype[Any]" = _BYTE) -> NDArray[Any]:
+    """[rows, samples of a line], padding included, sharing the plane's memory."""
     lines = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(-1, plane.line_size)[: plane.height]
     return lines[:, : plane.line_size // dtype.itemsize * dtype.itemsize].view(dtype)
 
@@ -93,7 +94,7 @@ def _columns(frame: VideoFrame, kind: PixelFormat, letter: str) -> int:
 
 
 def _of_palette(frame: VideoFrame) -> Samples:
-    indices = _rows(frame.planes[0], np.dtype(np.uint8))[:, : frame.width]
+    indices = rows_of(frame.planes[0])[:, : frame.width]
     entries = np.frombuffer(memoryview(frame.planes[1]), dtype=np.uint32)[:256]
     alpha = entries >> _PALETTE["A"] & 255
     if not alpha.any():
@@ -105,7 +106,7 @@ def _of_palette(frame: VideoFrame) -> Samples:
 
 
 def _of_bits(frame: VideoFrame) -> NDArray[np.uint8]:
-    rows = _rows(frame.planes[0], np.dtype(np.uint8))
+    rows = rows_of(frame.planes[0])
     bits = np.unpackbits(np.ascontiguousarray(rows), axis=1)[:, : frame.width]
     white = 0 if frame.format.name == "monow" else 1
     return np.where(bits == white, np.uint8(255), np.uint8(0))
@@ -113,7 +114,7 @@ def _of_bits(frame: VideoFrame) -> NDArray[np.uint8]:
 
 def _of_words(frame: VideoFrame, kind: PixelFormat) -> Samples:
     dtype = np.dtype(f"{'>' if kind.is_big_endian else '<'}u{kind.word_bytes}")
-    words = _rows(frame.planes[0], dtype)[:, : frame.width].astype(np.uint32)
+    words = rows_of(frame.planes[0], dtype)[:, : frame.width].astype(np.uint32)
     found: Samples = {}
     below = sum(kind.fields)
     for letter, bits in zip(kind.samples, kind.fields, strict=True):

@@ -27,6 +27,12 @@ def psnr(found: Codes, truth: Codes, *, crop: int = 0) -> float:
     return min(PSNR_CAP, psnr_db(float(np.mean(error * error))))
 
 
+def rms_error(found: Sequence[Codes], truth: Sequence[Codes]) -> float:
+    """Root mean square error of pictures of one size against their truths, in codes."""
+    squares = [np.mean((one.astype(np.float64) - other) ** 2) for one, other in zip(found, truth, strict=True)]
+    return float(np.sqrt(np.mean(squares)))
+
+
 def ssim(found: Codes, truth: Codes, *, crop: int = 0) -> float:
     """Mean structural similarity: Gaussian window of 11x11 px, sigma 1.5, windows wholly inside only."""
     first, second = _cut(found, crop), _cut(truth, crop)

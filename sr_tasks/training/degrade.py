@@ -12,6 +12,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from sr_tasks.errors import ChunkFailed, UsageError
+from sr_tasks.planes.metrics import rms_error
 from sr_tasks.planes.scaling import Codes
 from sr_tasks.training.recipe import DegradationKind, DegradationRecipe
 
@@ -57,8 +58,7 @@ def degrade(recipe: DegradationRecipe, rng: Rng, clean: Codes) -> Codes:
 
 def level_of(degraded: Codes, clean: Codes) -> float:
     """Root mean square difference of two images in 8-bit codes."""
-    error = degraded.astype(np.float64) - clean
-    return float(np.sqrt(np.mean(error * error)))
+    return rms_error([degraded], [clean])
 
 
 def noisy(clean: Codes, sigma: float, rng: Rng) -> Codes:

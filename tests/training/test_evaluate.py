@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from skimage.color import rgb2ycbcr
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from sr_tasks.config import REPOSITORY
 from sr_tasks.planes.metrics import PSNR_CAP
@@ -18,7 +17,6 @@ from sr_tasks.training.evaluate import (
     evaluate,
     luma_601,
     luma_psnr,
-    luma_ssim,
     onnx_upscaler,
     photographs,
     summarise,
@@ -54,32 +52,9 @@ def weights_of(name: str) -> Path:
     return folder_of(name) / f"{name}.onnx"
 
 
-@pytest.fixture(scope="module")
-def pair() -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(1)
-    ramp = np.add.outer(np.arange(50), np.arange(70)) * 1.5 + rng.normal(0, 20, (50, 70))
-    truth = np.clip(ramp + 30, 0, 255).astype(np.uint8)
-    noisy = np.clip(truth + rng.normal(0, 9, truth.shape).round(), 0, 255).astype(np.uint8)
-    return noisy, truth
-
-
-def test_psnr_equals_scikit_image(pair: tuple[np.ndarray, np.ndarray]) -> None:
-    noisy, truth = pair
-    oracle = peak_signal_noise_ratio(truth[2:-2, 2:-2], noisy[2:-2, 2:-2], data_range=255)
-    assert luma_psnr(noisy, truth, crop=2) == pytest.approx(oracle, abs=1e-9)
-    assert luma_psnr(truth, truth, crop=0) == PSNR_CAP
-
-
 def test_psnr_rounds_and_clips_before_it_compares() -> None:
     truth = np.array([[255, 10]], dtype=np.uint8)
     assert luma_psnr(np.array([[300.0, 10.4]]), truth, crop=0) == PSNR_CAP
-
-
-def test_ssim_equals_scikit_image(pair: tuple[np.ndarray, np.ndarray]) -> None:
-    noisy, truth = pair
-    settings = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
-    _, likeness = structural_similarity(truth[2:-2, 2:-2], noisy[2:-2, 2:-2], full=True, **settings)
-    assert luma_ssim(noisy, truth, crop=2) == pytest.approx(likeness[5:-5, 5:-5].mean(), abs=1e-9)
 
 
 def test_luma_equals_scikit_image() -> None:

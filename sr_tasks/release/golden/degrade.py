@@ -91,12 +91,6 @@ def make_small(truth: Sequence[NDArray[np.float64] | Codes], scale: int, how: Do
     return to_codes(y), to_codes(u), to_codes(v)
 
 
-def level_of(sources: Sequence[Codes], clean: Sequence[Codes]) -> float:
-    """Root mean square error of sources against the clean ones, in codes."""
-    squares = [np.mean((a.astype(np.float64) - b) ** 2) for a, b in zip(sources, clean, strict=True)]
-    return float(np.sqrt(np.mean(squares)))
-
-
 def _noisy(planes: Planes, sigma: float, rng: np.random.Generator) -> Planes:
     """Chroma gets half of luma's, as video's chroma has been averaged."""
     y, u, v = (

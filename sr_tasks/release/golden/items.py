@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sr_tasks.planes import metrics
 from sr_tasks.planes.scaling import to_codes
-from sr_tasks.release.golden.degrade import CLASSES, Degradation, degraded, level_of, make_small
+from sr_tasks.release.golden.degrade import CLASSES, Degradation, degraded, make_small
 from sr_tasks.release.golden.planes import Planes, enlarged, to_planes, to_rgb
 from sr_tasks.release.golden.scenes import CANVAS, PICTURE, Rgb, Scene, drawn, photographs
 
@@ -135,7 +135,7 @@ def _item(
     level = 0.0
     if not degradation.is_clean:
         clean = [make_small(truth, scale, degradation.down_scaling)[0] for truth in truths]
-        level = level_of([source[0] for source in sources], clean)
+        level = metrics.rms_error([source[0] for source in sources], clean)
     return GoldenItem(
         degradation=degradation.name,
         scene=scene,
