@@ -1,6 +1,6 @@
 """Locks as other processes and threads meet them, however their holders end."""
 
-import os
+import fcntl
 import signal
 import subprocess
 import sys
@@ -87,16 +87,18 @@ def test_threads_of_one_process_keep_each_other_out(tmp_path: Path) -> None:
     assert most == [1] * 200
 
 
-def test_who_waited_for_a_file_that_its_holder_removed_gets_the_one_there_is(tmp_path: Path) -> None:
-    path = tmp_path / "lock"
+def test_a_lock_on_a_file_that_its_holder_removed_meanwhile_is_not_taken_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, flock = tmp_path / "lock", fcntl.flock
+    removals = iter([path.unlink])
+
+    def remove_once(handle: int, how: int) -> None:
+        next(removals, lambda: None)()
+        flock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", remove_once)
     handle = locks.acquire(path)
     assert handle is not None
-    got: list[int | None] = []
-    waiter = threading.Thread(target=lambda: got.append(locks.acquire(path)))
-    waiter.start()
-    path.unlink()
+    assert locks.is_held(path)
     locks.release(handle)
-    waiter.join()
-    assert got[0] is not None
-    assert os.fstat(got[0]).st_ino == path.stat().st_ino
-    locks.release(got[0])
