@@ -40,17 +40,6 @@ def is_over(dag_run: Any, params: Mapping[str, Any], settings: Settings) -> bool
     return due is not None and datetime.now(UTC) > due
 
 
-def lateness(due: datetime, done: datetime) -> str:
-    """The time between the two in words, as `2 d 3 h`, `1 h 5 min`, `7 min` or `12 s`."""
-    seconds = max(0, round((done - due).total_seconds()))
-    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
-    if days:
-        return f"{days} d {hours % 24} h"
-    if hours:
-        return f"{hours} h {minutes % 60} min"
-    return f"{minutes} min" if minutes else f"{seconds} s"
-
-
 def job_deadline(reference: BaseDeadlineReference) -> DeadlineAlert:
     """For the Dag of the jobs: each run's own time, at whose miss an executor's worker runs `deadline_missed`.
 

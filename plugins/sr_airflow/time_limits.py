@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from sr_tasks.config import Settings
+from sr_tasks.telemetry.durations import in_words
 
 log = logging.getLogger(__name__)
 
@@ -23,8 +24,8 @@ class TimeLimit:
     estimate_s: float | None = None
 
     def __str__(self) -> str:
-        estimated = "" if self.estimate_s is None else f" (it was estimated to take {_duration(self.estimate_s)})"
-        return f"{_duration(self.limit_s)}{estimated}"
+        estimated = "" if self.estimate_s is None else f" (it was estimated to take {in_words(self.estimate_s)})"
+        return f"{in_words(self.limit_s)}{estimated}"
 
 
 _LONGEST = TimeLimit(limit_s=LONGEST.total_seconds())
@@ -69,9 +70,3 @@ def current() -> TimeLimit:
 
 def _chunk(ti: Any) -> int | None:
     return ti.map_index if ti.map_index is not None and ti.map_index >= 0 else None
-
-
-def _duration(seconds: float) -> str:
-    if seconds >= 2 * 3600:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.1f} s"

@@ -5,13 +5,13 @@ from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Literal, Self
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from sr_tasks.arrivals.files import is_inside
 from sr_tasks.config import Settings
 from sr_tasks.errors import SrError, UsageError
 from sr_tasks.jobs.spec import JobSpec, job_spec
+from sr_tasks.records.loading import load_yaml
 
 FIELDS = ("folder", "stem", "suffix", "scale", "version")
 """Of an output template: folder of the source below its prefix with its slash, name without suffix, suffix of the
@@ -132,22 +132,13 @@ def load(settings: Settings) -> Rules:
     """The rules of this deployment; without a file, rules that take nothing. Raises UsageError for what is wrong."""
     if not settings.arrivals_file:
         return Rules()
-    path = Path(settings.arrivals_file)
+    path, hint = Path(settings.arrivals_file), "docs/arrivals.md has an example."
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise UsageError(f"{path} is larger than {_MAX_BYTES} bytes.", hint="It should hold a few prefixes.")
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as exc:
-        raise UsageError(
-            f"SR_ARRIVALS_FILE={str(path)!r} cannot be read: {exc}.", hint="See docs/arrivals.md."
-        ) from exc
-    try:
-        return Rules.model_validate(content or {})
-    except ValidationError as exc:
-        first = exc.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        reason = first["msg"].removeprefix("Value error, ")
-        raise UsageError(f"{path}: {where}: {reason}.", hint="See docs/arrivals.md for an example.") from exc
+        return load_yaml(path, Rules, UsageError, what="The file of SR_ARRIVALS_FILE,", hint=hint)
+    except OSError as exc:
+        raise UsageError(f"SR_ARRIVALS_FILE={str(path)!r} cannot be read: {exc}.", hint=hint) from exc
 
 
 def template_fields(template: str) -> set[str]:

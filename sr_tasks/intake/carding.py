@@ -11,6 +11,7 @@ from sr_tasks.intake.canonical import Canonical
 from sr_tasks.intake.receptive import MAX_HALO_PX, Sight
 from sr_tasks.intake.request import AddRequest
 from sr_tasks.records.cards import GateLimits, Level, ModelCard, Precision, Tiling, Weights
+from sr_tasks.records.loading import problem
 from sr_tasks.storage.failures import reading
 
 _MAX_CARD_BYTES = 1 << 20
@@ -87,7 +88,7 @@ def level_of(fields: dict[str, Any]) -> Level | None:
     try:
         return Level.model_validate(fields["level"])
     except ValidationError as exc:
-        raise UsageError(f"The level in the card is not valid: {exc}", hint="An example: {max: 12}.") from exc
+        raise UsageError(f"The level in the card is not valid: {problem(exc)}.", hint="An example: {max: 12}.") from exc
 
 
 def write_card(

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from sr_tasks.telemetry.durations import on_a_clock
+
 _WIDTH, _HEIGHT = 720, 240
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 14, 14, 36
 _TICKS = 4
@@ -106,6 +108,4 @@ def _clock(t: float, end: float) -> str:
     """Seconds with a decimal for short videos, else minutes or hours."""
     if end < 120:
         return f"{t:.1f} s"
-    minutes, seconds = divmod(round(t), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if end >= 3600 else f"{minutes}:{seconds:02}"
+    return on_a_clock(round(t), with_hours=end >= 3600)

@@ -13,6 +13,7 @@ from sr_tasks.quality.plots import Plot, draw
 from sr_tasks.records.assessment import Assessment, Decision, Extreme, IntegrityReport, PicturePair, Verdict
 from sr_tasks.records.cards import GateLimits
 from sr_tasks.records.media import MediaInfo, StreamPlan
+from sr_tasks.telemetry.durations import in_words
 
 _TEMPLATE = Path(__file__).with_name("report.html")
 _STYLE = Path(__file__).with_name("report.css")
@@ -72,7 +73,7 @@ def render(data: ReportData) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["clock"] = clock
+    environment.filters["duration"] = in_words
     environment.filters["size"] = size
     template = environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
     return template.render(
@@ -95,7 +96,8 @@ def _lead(data: ReportData) -> str:
     before, after = data.source_info.video, data.output_info.video
     return (
         f"{before.width}x{before.height} became {after.width}x{after.height} ({data.assessment.scale}x) with "
-        f"{data.model} {data.model_version}: {data.assessment.decode.output_frames} frames, {clock(after.duration_s)}."
+        f"{data.model} {data.model_version}: {data.assessment.decode.output_frames} frames, "
+        f"{in_words(after.duration_s)}."
     )
 
 
@@ -169,7 +171,7 @@ def _where(found: Extreme) -> str:
     if found.frame < 0:
         return ""
     plane = f", plane {found.plane}" if found.plane else ""
-    return f"frame {found.frame}, {clock(found.time_s)}{plane}"
+    return f"frame {found.frame}, {in_words(found.time_s)}{plane}"
 
 
 def _plots(a: Assessment, limits: GateLimits) -> list[Plot]:
@@ -182,16 +184,6 @@ def _plots(a: Assessment, limits: GateLimits) -> list[Plot]:
         Plot(title="Displacement", unit="px", time_s=time_s, values=a.series.pixel_shift, limit=limits.pixel_shift_max,
              is_lower_limit=False, digits=3),
     ]  # fmt: skip
-
-
-def clock(seconds: float) -> str:
-    """A length of time for readers: `4.80 s`, `2 min 5 s`, `1 h 2 min`."""
-    if seconds < 60:
-        return f"{seconds:.2f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
 
 
 def size(count: int) -> str:

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from sr_tasks.errors import ModelRejected
+from sr_tasks.records.loading import load_yaml
 from sr_tasks.records.spdx import canonical
 
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
@@ -190,6 +190,6 @@ class ModelCard(_Strict):
 def load_card(path: Path) -> ModelCard:
     """Raises ModelRejected for a card that is not valid."""
     try:
-        return ModelCard.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (OSError, yaml.YAMLError, ValidationError) as exc:
-        raise ModelRejected(f"The card {path} is not valid: {exc}", hint="Correct the card.") from exc
+        return load_yaml(path, ModelCard, ModelRejected, what="The card", hint="Correct the card.")
+    except FileNotFoundError as exc:
+        raise ModelRejected(f"There is no card {path}.", hint="Restore it.") from exc

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Literal, Self
 
 import yaml
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from sr_tasks.errors import ModelRejected, UsageError
+from sr_tasks.records.loading import load_yaml
 from sr_tasks.storage import locks
 from sr_tasks.storage.atomic import write_text
 from sr_tasks.storage.failures import writing
@@ -168,11 +169,9 @@ def load_channels(folder: Path) -> Channels | None:
     """The channels of the model in `folder`, None if none were ever written. Raises ModelRejected."""
     path = folder / CHANNELS
     try:
-        return Channels.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return load_yaml(path, Channels, ModelRejected, what="The channels", hint="Correct or restore the file.")
     except FileNotFoundError:
         return None
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, ValidationError) as exc:
-        raise ModelRejected(f"The channels {path} are not valid: {exc}", hint="Correct or restore the file.") from exc
 
 
 def store_channels(folder: Path, channels: Channels) -> None:

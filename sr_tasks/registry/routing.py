@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Self, TypeVar
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import ModelRejected, ModelUnknown, RoutesInvalid, ScaleUnsupported
 from sr_tasks.jobs.spec import Content
 from sr_tasks.records.degradation import Degradation, DegradationKind
+from sr_tasks.records.loading import load_yaml
 from sr_tasks.registry.entry import ModelEntry
 from sr_tasks.registry.licences import is_allowed
 from sr_tasks.registry.registry import Registry
@@ -159,16 +159,9 @@ def load_routing(settings: Settings) -> Routing:
     """The routes of a deployment, all of them proved. Raises RoutesInvalid naming the first that is wrong."""
     path = settings.models_dir / FILE
     try:
-        routing = Routing.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        routing = load_yaml(path, Routing, RoutesInvalid, what="The file of routes", hint=_example())
     except FileNotFoundError as exc:
         raise RoutesInvalid(f"There is no {path}.", hint="Name a model instead of `auto`, or write the file.") from exc
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as exc:
-        raise RoutesInvalid(f"{path} cannot be read: {exc}.", hint="Correct the file.") from exc
-    except ValidationError as exc:
-        first = exc.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        reason = first["msg"].removeprefix("Value error, ")
-        raise RoutesInvalid(f"{path} is wrong at {place or 'its top'}: {reason}.", hint=_example()) from exc
     _Check(path=path, registry=Registry.of(settings), settings=settings).all(routing)
     return routing
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Final, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sr_tasks.errors import UsageError
+from sr_tasks.records.loading import load_yaml
 
 POLICY: Final = "release.yaml"
 """Beside the versions of a model; a model without one has the defaults."""
@@ -78,8 +78,6 @@ def load_policy(models_dir: Path, name: str) -> ReleasePolicy:
     """The policy of a model. Raises UsageError for a file that is not valid."""
     path = models_dir / name / POLICY
     try:
-        return ReleasePolicy.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        return load_yaml(path, ReleasePolicy, UsageError, what="The release policy", hint="Correct the file.")
     except FileNotFoundError:
         return ReleasePolicy()
-    except (OSError, yaml.YAMLError, UnicodeDecodeError, ValidationError) as exc:
-        raise UsageError(f"The release policy {path} is not valid: {exc}", hint="Correct the file.") from exc

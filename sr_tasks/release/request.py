@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sr_tasks.errors import UsageError
+from sr_tasks.records.loading import problem
 
 
 class ReleaseRequest(BaseModel):
@@ -77,9 +78,7 @@ def release_request(values: Mapping[str, Any]) -> ReleaseRequest:
     try:
         request = ReleaseRequest.model_validate(values)
     except ValidationError as exc:
-        first = exc.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{field}={first['input']!r} cannot be used: {first['msg']}.", hint="Correct it.") from exc
+        raise UsageError(f"The request is not valid: {problem(exc)}.", hint="Correct it.") from exc
     if not request.name:
         raise UsageError("No model was named.", hint="Give the name it has, or is to have, in the registry.")
     return request

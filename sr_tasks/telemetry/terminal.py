@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
+from sr_tasks.telemetry.durations import on_a_clock
 from sr_tasks.telemetry.progress import ChunkDone, Event, FramesDone, JobEnded, PhaseStarted, Progress
 
 _ERASE_LINE = "\r\x1b[K"
@@ -95,7 +96,7 @@ def describe(event: FramesDone) -> str:
     if event.fps > 0:
         parts.append(f"{event.fps:.1f} fps")
         if event.done < event.total:
-            parts.append(f"{clock_time((event.total - event.done) / event.fps)} left")
+            parts.append(f"{on_a_clock((event.total - event.done) / event.fps)} left")
     return ", ".join(parts)
 
 
@@ -104,13 +105,6 @@ def drawn(event: FramesDone) -> str:
     share = min(max(event.done / event.total, 0.0), 1.0) if event.total > 0 else 0.0
     filled = int(share * _BAR_WIDTH)
     return f"[{'#' * filled}{'-' * (_BAR_WIDTH - filled)}] {int(share * 100):3d} %"
-
-
-def clock_time(seconds: float) -> str:
-    """`0:17`, `2:05:00`; rounded up."""
-    whole = math.ceil(seconds)
-    hours, minutes = divmod(whole // 60, 60)
-    return f"{hours}:{minutes:02d}:{whole % 60:02d}" if hours else f"{minutes}:{whole % 60:02d}"
 
 
 def _columns(stream: TextIO) -> int:

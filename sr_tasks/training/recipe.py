@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sr_tasks.errors import InputNotFound, UsageError
+from sr_tasks.records.loading import load_yaml
 
 DownScaling = Literal["bicubic", "area", "aliased", "blurred"]
 DegradationKind = Literal["noise", "jpeg", "video", "noisy_video"]
@@ -160,8 +160,6 @@ def _digest(text: str) -> str:
 def load_recipe(path: Path) -> Recipe:
     """Raises InputNotFound for a missing file and UsageError for one that is not a valid recipe."""
     try:
-        return Recipe.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return load_yaml(path, Recipe, UsageError, what="The recipe", hint="Correct the recipe.")
     except FileNotFoundError as exc:
         raise InputNotFound(f"There is no recipe {path}.", hint="Recipes lie in include/models/recipes.") from exc
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as exc:
-        raise UsageError(f"The recipe {path} is not valid: {exc}", hint="Correct the recipe.") from exc

@@ -176,16 +176,6 @@ def test_a_job_that_was_run_again_and_came_late_says_both(alerted: Path, webhook
     assert "It was due at 2026-05-04 13:00 UTC and came 12 min late." in told
 
 
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0, "0 s"), (59, "59 s"), (61, "1 min"), (3 * 3600 + 125, "3 h 2 min"), (90000, "1 d 1 h")]
-)
-def test_lateness_is_told_in_words(seconds: int, words: str) -> None:
-    from sr_airflow.deadlines import lateness
-
-    due = datetime(2026, 5, 4, tzinfo=UTC)
-    assert lateness(due, due + timedelta(seconds=seconds)) == words
-
-
 def test_a_process_that_was_killed_is_named(alerted: Path, webhook: Webhook) -> None:
     from sr_airflow.alerts.callbacks import job_failed
 

@@ -136,10 +136,8 @@ def test_a_try_past_its_limit_is_stopped_by_airflow_tried_again_and_told(
     assert run.state == "failed"
     assert len(tries) == 2
     said = [line for line in caplog.messages if "time limit of this try" in line]
-    assert said == [
-        f"The time limit of this try is {limit} s (it was estimated to take 3.0 s)." for limit in (3.0, 6.0)
-    ]
+    assert said == [f"The time limit of this try is {limit} s (it was estimated to take 3 s)." for limit in (3, 6)]
     (text,) = webhook.texts
     assert "`STEP_TIMED_OUT`" in text
-    assert "validate was not done within its time limit of 6.0 s (it was estimated to take 3.0 s)." in text
+    assert "validate was not done within its time limit of 6 s (it was estimated to take 3 s)." in text
     assert "/tasks/validate|Log>" in text

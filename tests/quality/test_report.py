@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from sr_tasks.quality.plots import Plot, draw
-from sr_tasks.quality.report import ReportData, clock, render, size
+from sr_tasks.quality.report import ReportData, render, size
 from sr_tasks.records.assessment import Decision, Verdict
 from tests.clips import make
 from tests.quality.twins import LIMITS, judge, write_twin
@@ -182,13 +182,6 @@ def test_a_plot_without_values_says_so() -> None:
 def test_a_plot_is_described_in_words() -> None:
     label = ElementTree.fromstring(str(draw(plot([40.0, 38.5])))).attrib["aria-label"]
     assert label == "PSNR over 0.0 s: from 38.5 to 40.0 dB; at least 24 dB is wanted."
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.5, "0.50 s"), (59.994, "59.99 s"), (61, "1 min 1 s"), (3719, "1 h 1 min")]
-)
-def test_lengths_of_time_read_well(seconds: float, text: str) -> None:
-    assert clock(seconds) == text
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 from loguru import logger
 
+from sr_tasks.telemetry.durations import in_words, on_a_clock
 from sr_tasks.telemetry.progress import ChunkDone, Event, FramesDone, JobEnded, Observers, PhaseStarted, ProgressFile
-from sr_tasks.telemetry.terminal import Bar, PlainLines, clock_time, describe, drawn, for_stream
+from sr_tasks.telemetry.terminal import Bar, PlainLines, describe, drawn, for_stream
 
 
 class Clock:
@@ -136,7 +137,29 @@ def test_only_what_is_known_is_said(event: FramesDone, text: str) -> None:
 
 
 def test_times_are_rounded_up() -> None:
-    assert [clock_time(s) for s in (0.0, 0.1, 59.5, 61.0, 3599.2)] == ["0:00", "0:01", "1:00", "1:01", "1:00:00"]
+    assert [on_a_clock(s) for s in (0.0, 0.1, 59.5, 61.0, 3599.2)] == ["0:00", "0:01", "1:00", "1:01", "1:00:00"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-3.0, "0 s"),
+        (0, "0 s"),
+        (0.5, "0.5 s"),
+        (4.8, "4.8 s"),
+        (59, "59 s"),
+        (59.994, "59.99 s"),
+        (59.996, "1 min"),
+        (61, "1 min 1 s"),
+        (720, "12 min"),
+        (3719, "1 h 1 min"),
+        (3 * 3600 + 125, "3 h 2 min"),
+        (43200, "12 h"),
+        (90000, "1 d 1 h"),
+    ],
+)
+def test_lengths_of_time_read_well(seconds: float, text: str) -> None:
+    assert in_words(seconds) == text
 
 
 def test_the_file_holds_the_newest_count_at_most_once_a_second(tmp_path: Path) -> None:

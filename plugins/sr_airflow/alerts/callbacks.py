@@ -15,13 +15,14 @@ from sr_airflow.alerts.alert import REFUSALS, Alert, Kind
 from sr_airflow.alerts.delivery import deliver, ledger, tell
 from sr_airflow.alerts.found import failure_of
 from sr_airflow.alerts.observing import began, quietly, run_of, settings_of_callback
-from sr_airflow.deadlines import due_at, lateness
+from sr_airflow.deadlines import due_at
 from sr_tasks.config import Settings
 from sr_tasks.errors import UsageError
 from sr_tasks.jobs.failure import Failure
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.status import JOB_DAG
 from sr_tasks.jobs.view import JobView
+from sr_tasks.telemetry.durations import in_words
 
 
 @quietly
@@ -89,7 +90,7 @@ def _delivered_after(settled: frozenset[Kind], dag_run: Any, settings: Settings)
     due = due_at(getattr(dag_run, "conf", None), getattr(dag_run, "run_after", None), settings)
     if Kind.DEADLINE in settled and due is not None:
         done = getattr(dag_run, "end_date", None) or datetime.now(UTC)
-        said.append(f"It was due at {_clock_time(due)} and came {lateness(due, done)} late.")
+        said.append(f"It was due at {_clock_time(due)} and came {in_words(round((done - due).total_seconds()))} late.")
     return " ".join(["The job that an alert was sent for is done and delivered.", *said])
 
 

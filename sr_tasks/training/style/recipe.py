@@ -2,12 +2,12 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sr_tasks.errors import InputNotFound, UsageError
+from sr_tasks.records.loading import load_yaml, read_yaml
 from sr_tasks.training.recipe import OptimisationRecipe, PoolRecipe
 
 
@@ -82,22 +82,20 @@ def _digest(text: str) -> str:
 
 def is_style_recipe(path: Path) -> bool:
     """Whether the recipe `path` says `kind: style`. Raises InputNotFound or UsageError for a file that is no YAML."""
-    values = _read(path)
+    try:
+        values = read_yaml(path, UsageError, what="The recipe", hint="Correct the recipe.")
+    except FileNotFoundError as exc:
+        raise _missing(path) from exc
     return isinstance(values, dict) and values.get("kind") == "style"
 
 
 def load_style_recipe(path: Path) -> StyleRecipe:
     """Raises InputNotFound for a missing file and UsageError for one that is not a valid recipe."""
     try:
-        return StyleRecipe.model_validate(_read(path))
-    except ValidationError as exc:
-        raise UsageError(f"The recipe {path} is not valid: {exc}", hint="Correct the recipe.") from exc
-
-
-def _read(path: Path) -> Any:
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return load_yaml(path, StyleRecipe, UsageError, what="The recipe", hint="Correct the recipe.")
     except FileNotFoundError as exc:
-        raise InputNotFound(f"There is no recipe {path}.", hint="Recipes lie in include/models/recipes.") from exc
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as exc:
-        raise UsageError(f"The recipe {path} is not valid: {exc}", hint="Correct the recipe.") from exc
+        raise _missing(path) from exc
+
+
+def _missing(path: Path) -> InputNotFound:
+    return InputNotFound(f"There is no recipe {path}.", hint="Recipes lie in include/models/recipes.")
