@@ -43,9 +43,8 @@ def _count(dag_run: Any, status: str) -> None:
     from sr_tasks.config import Settings
     from sr_tasks.telemetry.statsd import Instruments
 
-    instruments = Instruments(Settings.from_env())
-    instruments.job_changed(status)
-    instruments.close()
+    with Instruments(Settings.from_env()) as instruments:
+        instruments.job_changed(status)
 
 
 class JobDeadline(BaseDeadlineReference):

@@ -91,9 +91,8 @@ def running_step() -> Iterator[RunningStep]:
     try_number, max_tries = ti.try_number or 1, ti.max_tries or 0
     logs.bridge_to_logging(step.settings)
     if try_number > 1:
-        instruments = Instruments(step.settings)
-        instruments.retry_started()
-        instruments.close()
+        with Instruments(step.settings) as instruments:
+            instruments.retry_started()
     chunk = ti.map_index if ti.map_index is not None and ti.map_index >= 0 else None
     place = {"step": ti.task_id, "chunk": chunk}
     try:

@@ -38,9 +38,8 @@ def observed(task_instance: Any, dag_run: Any, settings: Settings, *, chunk: int
 
 def retry_caused(code: str, settings: Settings) -> None:
     """A try failed with this error and there will be another."""
-    instruments = Instruments(settings)
-    instruments.retry_caused(code)
-    instruments.close()
+    with Instruments(settings) as instruments:
+        instruments.retry_caused(code)
 
 
 def gave_up(task_instance: Any, dag_run: Any, code: str, settings: Settings) -> None:
@@ -48,9 +47,9 @@ def gave_up(task_instance: Any, dag_run: Any, code: str, settings: Settings) -> 
     ti = task_instance
     if ti.dag_id != JOB_DAG or ti.task_id not in (Task.ADMIT, Task.VALIDATE):
         return
-    job, instruments = _Job(ti.run_id, dag_run, settings), Instruments(settings)
-    instruments.job_failed(code)
-    instruments.close()
+    job = _Job(ti.run_id, dag_run, settings)
+    with Instruments(settings) as instruments:
+        instruments.job_failed(code)
     job.traces.job_ended(ti.run_id, accepted=job.accepted, status=Status.FAILED)
 
 
@@ -65,13 +64,12 @@ def queue_measured(task_instance: Any, settings: Settings) -> dict[str, int]:
     found = {state: int(task_instance.get_dr_count(dag_id=JOB_DAG, states=[state])) for state in ("queued", "running")}
     waiting = min(Admissions(settings.workdir).waiting(live), found["running"])
     found = {"queued": found["queued"] + waiting, "running": found["running"] - waiting}
-    instruments = Instruments(settings)
-    instruments.begin()
-    without_a_slot = task_instance.get_ti_count(dag_id=JOB_DAG, states=["scheduled", "queued"])
-    instruments.queue_measured(**found, tasks_waiting=int(without_a_slot))
-    if settings.workdir.is_dir():
-        tell_disk(instruments, settings.workdir)
-    instruments.close()
+    with Instruments(settings) as instruments:
+        instruments.begin()
+        without_a_slot = task_instance.get_ti_count(dag_id=JOB_DAG, states=["scheduled", "queued"])
+        instruments.queue_measured(**found, tasks_waiting=int(without_a_slot))
+        if settings.workdir.is_dir():
+            tell_disk(instruments, settings.workdir)
     return found
 
 
@@ -85,14 +83,13 @@ class _Job:
     def started(self) -> None:
         if not self._is_first_time:
             return
-        now, instruments = time.time(), Instruments(self._settings)
-        instruments.job_waited(now - self.accepted)
-        instruments.close()
+        now = time.time()
+        with Instruments(self._settings) as instruments:
+            instruments.job_waited(now - self.accepted)
         self.traces.waited(self._id, accepted=self.accepted, started=now)
 
     def delivered(self) -> None:
         if not self._is_first_time:
             return
-        instruments = Instruments(self._settings)
-        instruments.job_took(time.time() - self.accepted)
-        instruments.close()
+        with Instruments(self._settings) as instruments:
+            instruments.job_took(time.time() - self.accepted)

@@ -58,9 +58,8 @@ def leased_backend(name: str, settings: Settings, holder: Holder, *, like: str =
     if gpus:
         gpus = sorted(gpus, key=lambda gpu: gpu.name != like)
         with leased(gpus, settings.workdir / "leases", holder, wait_s=settings.gpu_wait_s) as lease:
-            instruments = Instruments(settings)
-            instruments.device_leased(lease.waited_s)
-            instruments.close()
+            with Instruments(settings) as instruments:
+                instruments.device_leased(lease.waited_s)
             backend = backend_for(name, lease.gpu)
             if backend.name not in CPU_BACKENDS:
                 yield Device(backend=backend, gpu=lease.gpu)

@@ -3,7 +3,6 @@
 Observing may not break a job: whatever goes wrong here is logged, and the job ends as it would have.
 """
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,34 +19,15 @@ from sr_tasks.registry.registry import Registry
 from sr_tasks.release import watch
 from sr_tasks.release.observations import Observation, Observations
 from sr_tasks.release.paired import FRAMES, PairedResult, Party, paired_test, sampled
+from sr_tasks.telemetry.guard import observes
 
 SHADOW_FRAMES = 2
 
 
+@observes
 def job_done(job_id: str, settings: Settings) -> None:
     """For `report`: store what the job tells, and let the rule look at it. Never raises."""
-    _guarded(_observe_done, JobFolder(settings.workdir, job_id), settings)
-
-
-def job_failed(job_id: str, settings: Settings) -> None:
-    """For `clean` after a failure: store its code, and let the rule look at it. Never raises."""
-    _guarded(_observe_failed, JobFolder(settings.workdir, job_id), settings)
-
-
-def chunk_done(job_id: str, index: int, settings: Settings) -> None:
-    """For `upscale`, once a chunk is committed: a candidate that shadows it does some of its frames beside production.
-    Nothing of that is delivered. Never raises."""
-    _guarded(lambda folder, settings: _shadow(folder, index, settings), JobFolder(settings.workdir, job_id), settings)
-
-
-def _guarded(observe: Callable[[JobFolder, Settings], None], folder: JobFolder, settings: Settings) -> None:
-    try:
-        observe(folder, settings)
-    except Exception as exc:
-        logger.opt(exception=exc).warning("the job {} could not be observed: {}", folder.job_id, exc)
-
-
-def _observe_done(folder: JobFolder, settings: Settings) -> None:
+    folder = JobFolder(settings.workdir, job_id)
     source, output = folder.load("source", SourceRecord), folder.load("output", OutputRecord)
     assessment, video = folder.load("assessment", Assessment), source.media.video
     name, _, version = source.model.partition("@")
@@ -72,7 +52,10 @@ def _observe_done(folder: JobFolder, settings: Settings) -> None:
     watch.consider(name, settings)
 
 
-def _observe_failed(folder: JobFolder, settings: Settings) -> None:
+@observes
+def job_failed(job_id: str, settings: Settings) -> None:
+    """For `clean` after a failure: store its code, and let the rule look at it. Never raises."""
+    folder = JobFolder(settings.workdir, job_id)
     failure = folder.failure()
     if failure is None or not folder.has("source"):
         return
@@ -89,7 +72,11 @@ def _observe_failed(folder: JobFolder, settings: Settings) -> None:
     watch.consider(name, settings)
 
 
-def _shadow(folder: JobFolder, index: int, settings: Settings) -> None:
+@observes
+def chunk_done(job_id: str, index: int, settings: Settings) -> None:
+    """For `upscale`, once a chunk is committed: a candidate that shadows it does some of its frames beside production.
+    Nothing of that is delivered. Never raises."""
+    folder = JobFolder(settings.workdir, job_id)
     name, _, version = folder.load("source", SourceRecord).model.partition("@")
     channels = Registry.of(settings).channels(name)
     if channels.candidate is None or version == channels.candidate:

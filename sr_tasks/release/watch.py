@@ -46,18 +46,17 @@ def decide(
     """End a candidacy: change the channels, count, log, leave a record. Done twice it ends in the same place."""
     registry, (name, _, version) = Registry.of(settings), label.partition("@")
     reason = " ".join(reasons)
-    instruments = Instruments(settings)
-    if decision == "promote":
-        channels = registry.promote(label, by=by, reason=reason)
-        instruments.release_promoted()
-        logger.info("{} is production now, by {}: {}", label, by, reason)
-    else:
-        channels = registry.rollback(label, by=by, reason=reason)
-        instruments.release_rolled_back()
-        logger.critical(
-            "{} was taken back by {}; production is {}@{}. {}", label, by, name, channels.production, reason
-        )
-    instruments.close()
+    with Instruments(settings) as instruments:
+        if decision == "promote":
+            channels = registry.promote(label, by=by, reason=reason)
+            instruments.release_promoted()
+            logger.info("{} is production now, by {}: {}", label, by, reason)
+        else:
+            channels = registry.rollback(label, by=by, reason=reason)
+            instruments.release_rolled_back()
+            logger.critical(
+                "{} was taken back by {}; production is {}@{}. {}", label, by, name, channels.production, reason
+            )
     ended = Ended(
         name=name,
         version=version,

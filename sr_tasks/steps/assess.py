@@ -41,7 +41,6 @@ def run(job_id: str, settings: Settings, observer: Progress | None = None) -> di
     folder.store("assessment", assessment)
     folder.store("integrity", proof)
     folder.store("output_media", media)
-    instruments = Instruments(settings)
-    instruments.quality_measured(source.model, assessment.psnr_mean, assessment.ssim_mean)
-    instruments.close()
+    with Instruments(settings) as instruments:
+        instruments.quality_measured(source.model, assessment.psnr_mean, assessment.ssim_mean)
     return figures(assessment)

@@ -32,9 +32,8 @@ def run(job_id: str, settings: Settings) -> dict[str, Any]:
     verdict = judge(folder.load("assessment", Assessment), proof, limits)
     folder.store("verdict", verdict)
     folder.forget("review")
-    instruments = Instruments(settings)
-    instruments.verdict_given(str(verdict.decision), source.model)
-    instruments.close()
+    with Instruments(settings) as instruments:
+        instruments.verdict_given(str(verdict.decision), source.model)
     page.write(folder, limits, settings)
     _refuse(verdict, proof, spec, folder)
     return {

@@ -44,8 +44,8 @@ def run(
     """
     started, accepted = time.monotonic(), time.time()
     folder = JobFolder(settings.workdir, job_id)
-    instruments, traces = Instruments(settings), Traces(settings)
-    with _alone(folder), job_context(job_id):
+    traces = Traces(settings)
+    with Instruments(settings) as instruments, _alone(folder), job_context(job_id):
         instruments.job_changed(Status.PROCESSING)
         try:
             result = _steps(spec, job_id, settings, observer, traces, looked_at)
@@ -61,7 +61,6 @@ def run(
         shutil.rmtree(folder.path)
         instruments.job_changed(Status.COMPLETED)
         instruments.job_took(time.monotonic() - started)
-        instruments.close()
         traces.job_ended(job_id, accepted=accepted, status=Status.COMPLETED)
         observer.on_event(JobEnded(status=Status.COMPLETED))
     return {

@@ -49,12 +49,11 @@ def _run(job_id: str, device: Device, settings: Settings) -> dict[str, Any]:
         settings=settings,
         frames=spread_frames(Path(source.local_path), video, source.media.picture),
     )
-    instruments = Instruments(settings)
-    if cache_hit:
-        instruments.cache_hit()
-    else:
-        instruments.cache_missed()
-    instruments.close()
+    with Instruments(settings) as instruments:
+        if cache_hit:
+            instruments.cache_hit()
+        else:
+            instruments.cache_missed()
     record = ModelRecord(
         prepared=prepared,
         tile_px=tile_px,

@@ -56,11 +56,10 @@ def run(job_id: str, index: int, settings: Settings, observer: Progress | None =
     computed = marker is None
     if marker is None:
         marker = _compute(folder, store, chunk, model, plan, settings, meter)
-        instruments = Instruments(settings)
-        instruments.frames_done(chunk.frames)
-        instruments.chunk_committed(marker["seconds"])
-        instruments.speed_measured(chunk.frames / max(marker["seconds"], 1e-3))
-        instruments.close()
+        with Instruments(settings) as instruments:
+            instruments.frames_done(chunk.frames)
+            instruments.chunk_committed(marker["seconds"])
+            instruments.speed_measured(chunk.frames / max(marker["seconds"], 1e-3))
         observe.chunk_done(job_id, index, settings)
     else:
         logger.info("chunk {} is there already", index)

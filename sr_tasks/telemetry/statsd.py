@@ -3,7 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 from loguru import logger
 from statsd import StatsClient
@@ -64,7 +64,8 @@ INSTRUMENTS: tuple[Instrument, ...] = (
 
 
 class Instruments:
-    """The instruments of one process; with no host in the settings every method does nothing.
+    """The instruments of one process, closed at the end of a `with` block. With no host in the settings every method
+    does nothing.
 
     The host is looked up once, here. If that or a packet fails, one warning is logged and the work goes on.
     """
@@ -170,6 +171,12 @@ class Instruments:
 
     def release_rolled_back(self) -> None:
         self._count("releases.rolled_back", 1)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Free the socket. What is measured afterwards is not sent."""

@@ -14,7 +14,7 @@ from sr_airflow.alerts import links
 from sr_airflow.alerts.alert import REFUSALS, Alert, Kind
 from sr_airflow.alerts.delivery import deliver, ledger, tell
 from sr_airflow.alerts.found import failure_of
-from sr_airflow.alerts.observing import began, quietly, run_of, settings_of_callback
+from sr_airflow.alerts.observing import began, run_of, settings_of_callback
 from sr_airflow.deadlines import due_at
 from sr_tasks.config import Settings
 from sr_tasks.errors import UsageError
@@ -23,9 +23,10 @@ from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.status import JOB_DAG
 from sr_tasks.jobs.view import JobView
 from sr_tasks.telemetry.durations import in_words
+from sr_tasks.telemetry.guard import observes
 
 
-@quietly
+@observes
 def job_failed(context: Mapping[str, Any]) -> None:
     """For the Dag's `on_failure_callback`: tells of a job that ended without a delivery, once a run."""
     settings, run_id = settings_of_callback(), str(context["run_id"])
@@ -60,7 +61,7 @@ def _what_failed(run_id: str, context: Mapping[str, Any], settings: Settings) ->
     return failure_of(folder, began(context)), JobView.of(folder)
 
 
-@quietly
+@observes
 def job_succeeded(context: Mapping[str, Any]) -> None:
     """For the Dag's `on_success_callback`: tells of a delivery if something bad was told of the job before."""
     settings, run_id = settings_of_callback(), str(context["run_id"])
@@ -94,7 +95,7 @@ def _delivered_after(settled: frozenset[Kind], dag_run: Any, settings: Settings)
     return " ".join(["The job that an alert was sent for is done and delivered.", *said])
 
 
-@quietly
+@observes
 def deadline_missed(context: Mapping[str, Any]) -> None:
     """For the Dag's deadline: counts and tells of a job that is late. A job that failed before it was told of then."""
     from sr_tasks.telemetry.statsd import Instruments
@@ -102,9 +103,8 @@ def deadline_missed(context: Mapping[str, Any]) -> None:
     settings, run, due = settings_of_callback(), context["dag_run"], context["deadline"]["deadline_time"]
     if run.get("state") not in ("queued", "running"):
         return
-    instruments = Instruments(settings)
-    instruments.deadline_missed()
-    instruments.close()
+    with Instruments(settings) as instruments:
+        instruments.deadline_missed()
     run_id = str(run["dag_run_id"])
     tell(
         Alert(
@@ -130,7 +130,7 @@ class ReviewNeeded(BaseNotifier):
         _review_needed(context)
 
 
-@quietly
+@observes
 def _review_needed(context: Mapping[str, Any]) -> None:
     settings, run_id, ti = settings_of_callback(), str(context["run_id"]), context["ti"]
     is_job = ti.dag_id == JOB_DAG
@@ -168,7 +168,7 @@ def _about_task(task: Any) -> dict[str, Any]:
     return {"message": str(task.subject), "hint": f"Without an answer: {lapse}." if lapse else ""}
 
 
-@quietly
+@observes
 def night_over(dag_id: str, run_id: str, night: Mapping[str, Any]) -> None:
     """Tell operations, once a run, what a night did and what is left: `night` is what its report returns."""
     text = (

@@ -11,9 +11,10 @@ from sr_airflow.alerts import links
 from sr_airflow.alerts.alert import Alert, Kind
 from sr_airflow.alerts.delivery import ledger, tell
 from sr_airflow.alerts.found import run_folder, stored_failure
-from sr_airflow.alerts.observing import began, dag_of, quietly, run_of, settings_of_callback
+from sr_airflow.alerts.observing import began, dag_of, run_of, settings_of_callback
 from sr_tasks.errors import SrError
 from sr_tasks.jobs.failure import Failure
+from sr_tasks.telemetry.guard import observes
 from sr_tasks.telemetry.redaction import redacted
 
 _UNTOLD = SrError(
@@ -22,7 +23,7 @@ _UNTOLD = SrError(
 )
 
 
-@quietly
+@observes
 def dag_failed(context: Mapping[str, Any]) -> None:
     """For a Dag's `on_failure_callback`: tells of a run that failed, once."""
     settings, dag_id, run_id = settings_of_callback(), dag_of(context), str(context["run_id"])
@@ -51,7 +52,7 @@ def _failed_task(context: Mapping[str, Any]) -> str:
     return str(getattr(context.get("ti"), "task_id", ""))
 
 
-@quietly
+@observes
 def dag_recovered(context: Mapping[str, Any]) -> None:
     """For the `on_success_callback` of a Dag that runs by itself: tells that it works again, if it was told to fail."""
     settings, dag_id, run_id = settings_of_callback(), dag_of(context), str(context["run_id"])
@@ -67,7 +68,7 @@ def dag_recovered(context: Mapping[str, Any]) -> None:
         tell(alert, settings)
 
 
-@quietly
+@observes
 def put_aside(dag_id: str, what: str, code: str, message: str, hint: str) -> None:
     """Note that something asks for no job that can be done: `what` names it. Told once, by the Dag `send_alerts`.
 

@@ -1,32 +1,14 @@
-"""What all callbacks begin with: the settings, what the context says of the run, and that nothing in them breaks it.
+"""What all callbacks begin with: the settings, and what the context says of the run.
 
 Tells nobody anything itself.
 """
 
-import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, ParamSpec
-
-from loguru import logger
+from typing import Any
 
 from sr_tasks.config import Settings
 from sr_tasks.telemetry import logs
-
-_Given = ParamSpec("_Given")
-
-
-def quietly(tells: Callable[_Given, None]) -> Callable[_Given, None]:
-    """Alerts observe: whatever goes wrong in one is logged, and what is observed goes on."""
-
-    @functools.wraps(tells)
-    def guarded(*given: _Given.args, **named: _Given.kwargs) -> None:
-        try:
-            tells(*given, **named)
-        except Exception as exc:
-            logger.opt(exception=exc).error("{} could not tell anybody: {}", tells.__name__, exc)
-
-    return guarded
 
 
 def settings_of_callback() -> Settings:

@@ -23,9 +23,8 @@ def timed(name: str) -> Callable[[Step], Step]:
             result = run(job_id, settings, *args, **options)
             seconds = time.monotonic() - started
             note(JobFolder(settings.workdir, job_id), name, seconds)
-            instruments = Instruments(settings)
-            instruments.step_done(name, seconds)
-            instruments.close()
+            with Instruments(settings) as instruments:
+                instruments.step_done(name, seconds)
             return result
 
         return cast(Step, timed_run)
