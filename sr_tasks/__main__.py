@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 from loguru import logger
 
 from sr_tasks.commands import models, probe, purge
+from sr_tasks.commands import settings as settings_verb
 from sr_tasks.commands.arguments import Parser, common
 from sr_tasks.config import Settings
 from sr_tasks.errors import JobCancelled, SrError, UsageError
@@ -141,6 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     common(train, _train, lambda result: f"Trained into {result['out']}.")
     models.add_to(commands)
     purge.add_to(commands)
+    settings_verb.add_to(commands)
     return parser
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sr_tasks.config import REPOSITORY, Settings
+from sr_tasks.environment import Number, Port, read
 from sr_tasks.errors import UsageError
 
 USER = "admin"
@@ -37,21 +38,21 @@ _SECRETS = "secrets.json"
 class HomeSettings:
     """The knobs of the embedded Airflow, read once from the environment."""
 
-    home: Path
+    airflow_home: Path = REPOSITORY / ".airflow"
     """AIRFLOW_HOME: database, logs, secrets, state."""
-    port: int
+    airflow_port: Port = 8080
     """Wanted port of the API server; another is taken if it is in use, 0 for any."""
-    gpu_slots: int
+    gpu_slots: Number = 1
     """How many videos or chunks are enlarged at a time."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "HomeSettings":
-        """Read SR_AIRFLOW_HOME, SR_AIRFLOW_PORT and SR_GPU_SLOTS. Raises UsageError for a number that is none."""
-        return cls(
-            home=Path(env.get("SR_AIRFLOW_HOME") or REPOSITORY / ".airflow").absolute(),
-            port=_number(env, "SR_AIRFLOW_PORT", 8080, least=0),
-            gpu_slots=_number(env, "SR_GPU_SLOTS", 1, least=1),
-        )
+        """Read SR_AIRFLOW_HOME, SR_AIRFLOW_PORT and SR_GPU_SLOTS. Raises UsageError for what is not accepted."""
+        return read(cls, {name: value for name, value in env.items() if value})
+
+    @property
+    def home(self) -> Path:
+        return self.airflow_home.absolute()
 
     @property
     def log_dir(self) -> Path:
@@ -130,12 +131,3 @@ def _write_private(path: Path, value: Mapping[str, str]) -> None:
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         json.dump(value, file)
     partial.replace(path)
-
-
-def _number(env: Mapping[str, str], name: str, default: int, *, least: int) -> int:
-    text = env.get(name, "")
-    if not text:
-        return default
-    if not text.isascii() or not text.isdigit() or int(text) < least:
-        raise UsageError(f"{name}={text!r} is no whole number from {least} up.", hint=f"An example: {name}={default}.")
-    return int(text)

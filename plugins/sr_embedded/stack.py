@@ -106,7 +106,7 @@ def _running_or_started(home: HomeSettings, settings: Settings, *, keep: bool, n
 
 def _spawn(home: HomeSettings, settings: Settings, *, keep: bool) -> StackState:
     stack_id = secrets.token_hex(8)
-    port = free_port(home.port)
+    port = free_port(home.airflow_port)
     env = process_env(home.home, port, stack_id, settings, os.environ)
     env["SR_WORKDIR"] = str(settings.workdir)
     _trim_logs(home)

@@ -64,11 +64,7 @@ class Limits:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
-        """Raises UsageError for SR_JOBS_AT_ONCE or SR_TENANT_LIMITS that cannot be meant."""
-        if settings.jobs_at_once < 1:
-            raise UsageError(
-                f"SR_JOBS_AT_ONCE={settings.jobs_at_once} would admit no job.", hint="Use a whole number from 1 up."
-            )
+        """Raises UsageError for an SR_TENANT_LIMITS that cannot be meant."""
         named: dict[str, int] = {}
         for part in settings.tenant_limits:
             tenant, sign, count = part.partition("=")

@@ -289,7 +289,7 @@ def test_a_limit_that_is_none_is_refused_by_what_was_written(wrong: str) -> None
 
 
 def test_room_for_no_job_at_all_is_refused() -> None:
-    with pytest.raises(UsageError, match="SR_JOBS_AT_ONCE=0"):
+    with pytest.raises(UsageError, match="SR_JOBS_AT_ONCE='0'"):
         Limits.of(Settings.from_env({"SR_JOBS_AT_ONCE": "0"}))
 
 
