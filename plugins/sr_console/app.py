@@ -1,4 +1,4 @@
-"""The routes below `/sr`: the report of a job and its pictures, for who may read its run. Answers GET and nothing else.
+"""The routes below `/sr`: a job, its report and its pictures, for who may read its run. Answers GET and nothing else.
 
 Loaded by the API server at the first request. A page is shown without scripts, whatever is in it.
 """
@@ -11,10 +11,12 @@ from fastapi import FastAPI, HTTPException, Request, Response
 
 from sr_console import reports
 from sr_console.internals import Session, SessionDep, reader_of_runs
-from sr_console.runs import delivered_report, is_job
+from sr_console.runs import delivered_report, is_job, run_facts
 from sr_tasks.config import Settings
 from sr_tasks.errors import SrError
+from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.status import JOB_DAG
+from sr_tasks.jobs.view import JobView
 
 _PAGE_POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
@@ -30,6 +32,15 @@ app = FastAPI(
     openapi_url=None,
     dependencies=[reader_of_runs(JOB_DAG)],
 )
+
+
+@app.get("/jobs/{job_id}")
+def job(job_id: str, request: Request, session: SessionDep) -> Response:
+    """Where the job stands and what came of it, as JSON: the fields of `sr_tasks.jobs.view.JobView`."""
+    settings = _known_job(job_id, session)
+    with _answered():
+        view = JobView.of(JobFolder(settings.workdir, job_id), run_facts(job_id, session))
+    return _answer(request, view.model_dump_json().encode(), "application/json", _PICTURE_POLICY)
 
 
 @app.get("/jobs/{job_id}/report")

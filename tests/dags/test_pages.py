@@ -14,12 +14,14 @@ from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from sr_tasks.errors import QualityRefused
 from sr_tasks.jobs.folder import JobFolder
-from sr_tasks.records.assessment import PicturePair, Pictures
+from sr_tasks.records.assessment import Decision, PicturePair, Pictures, Verdict
 from tests.dags.fakes import FakeSteps
 
 JOB = "manual__2026-11-20T12:00:00+00:00"
 PAGE = b"<!doctype html><title>film</title>"
+VIEW = f"/sr/jobs/{quote(JOB, safe='')}"
 REPORT = f"/sr/jobs/{quote(JOB, safe='')}/report"
 PICTURE = f"/sr/jobs/{quote(JOB, safe='')}/pictures/0/output"
 
@@ -77,14 +79,33 @@ def browser(monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
     airflow_app.purge_cached_app()
 
 
-@pytest.mark.parametrize("path", [REPORT, PICTURE])
+@pytest.mark.parametrize("path", [VIEW, REPORT, PICTURE])
 def test_only_who_may_read_runs_of_jobs_sees_their_pages(browser: Browser, folder: JobFolder, path: str) -> None:
     anonymous = browser("viewer")
     del anonymous.headers["Authorization"]
     for client, status in ((anonymous, 401), (browser(None), 403), (browser("viewer"), 200)):
         answer = client.get(path)
         assert answer.status_code == status
-        assert (PAGE in answer.content or b"a picture" in answer.content) == (status == 200)
+        shown = any(content in answer.content for content in (PAGE, b"a picture", b'"phase"'))
+        assert shown == (status == 200)
+
+
+def test_a_job_is_shown_as_it_stands_with_its_times(
+    browser: Browser, steps: FakeSteps, run_dag: Callable[..., Any]
+) -> None:
+    run = run_dag()
+    job = browser("viewer").get(f"/sr/jobs/{quote(run.run_id, safe='')}").json()
+    assert (job["job_id"], job["status"], job["phase"], job["error"]) == (run.run_id, "COMPLETED", "completed", None)
+    times = [datetime.fromisoformat(job[name]) for name in ("accepted_at", "started_at", "ended_at")]
+    assert times == sorted(times)
+
+
+def test_a_job_that_failed_is_shown_with_its_error_and_the_gates_verdict(browser: Browser, folder: JobFolder) -> None:
+    folder.store("verdict", Verdict(decision=Decision.FAILED, reasons=("Frame 7 is black.",)))
+    folder.store_error(QualityRefused("Frame 7 is black."), step="gate")
+    job = browser("viewer").get(VIEW).json()
+    assert (job["verdict"]["reasons"], job["error"]["code"]) == (["Frame 7 is black."], "QUALITY_REFUSED")
+    assert (job["error"]["step"], job["report"]) == ("gate", str(folder.path / "report.html"))
 
 
 def test_the_cookie_of_airflows_own_pages_is_enough(browser: Browser, folder: JobFolder) -> None:
@@ -96,7 +117,11 @@ def test_a_page_runs_no_script_is_kept_by_nobody_else_and_is_not_sent_twice(
     browser: Browser, folder: JobFolder
 ) -> None:
     client = browser("viewer")
-    for path, media_type in ((REPORT, "text/html; charset=utf-8"), (PICTURE, "image/jpeg")):
+    for path, media_type in (
+        (VIEW, "application/json"),
+        (REPORT, "text/html; charset=utf-8"),
+        (PICTURE, "image/jpeg"),
+    ):
         answer = client.get(path)
         assert answer.headers["content-type"] == media_type
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -114,6 +139,7 @@ def test_a_page_runs_no_script_is_kept_by_nobody_else_and_is_not_sent_twice(
 @pytest.mark.parametrize(
     "path",
     [
+        "/sr/jobs/another",
         "/sr/jobs/another/report",
         "/sr/jobs/unknown/report",
         f"/sr/jobs/{JOB.replace(':', '_')}/report",
