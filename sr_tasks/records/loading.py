@@ -20,7 +20,7 @@ def load_yaml(path: Path, kind: type[Record], error: type[SrError], *, what: str
     try:
         return kind.model_validate({} if content is None else content)
     except ValidationError as exc:
-        raise error(f"{what} {path} is not valid: {problem(exc)}.", hint=hint) from exc
+        raise error(f"{what} {path} is not valid: {problem(exc, whole='the file')}.", hint=hint) from exc
 
 
 def read_yaml(path: Path, error: type[SrError], *, what: str, hint: str) -> object:
@@ -34,10 +34,13 @@ def read_yaml(path: Path, error: type[SrError], *, what: str, hint: str) -> obje
     return content
 
 
-def problem(exc: ValidationError) -> str:
-    """The first thing that is wrong, with its place and its value: `routes.0.model: Input should be ... (got 7)`."""
+def problem(exc: ValidationError, whole: str = "") -> str:
+    """The first thing that is wrong, with its place and its value: `routes.0.model: Input should be ... (got 7)`.
+
+    `whole` names the place where everything is wrong.
+    """
     first = exc.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
+    place = ".".join(str(part) for part in first["loc"]) or whole
     reason = first["msg"].removeprefix("Value error, ")
     given = "" if first["type"] in ("missing", "value_error") else f" (got {first['input']!r:.80})"
     return f"{place}: {reason}{given}" if place else f"{reason}{given}"
