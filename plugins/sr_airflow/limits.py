@@ -7,12 +7,12 @@ still ends by its execution_timeout.
 import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import ChunkFailed, OutOfMemory, UsageError
 from sr_tasks.inference.backends import nvidia
 from sr_tasks.inference.machine import task_bytes
+from sr_tasks.telemetry.process_memory import process_memory
 
 GPU_QUEUE = "gpu"
 _FILES = 4096
@@ -69,11 +69,7 @@ def _came_near(limit: int) -> bool:
 
 def _memory() -> tuple[int, int]:
     """Private memory of this process in bytes, and about how much it had at most; 0 where the system does not tell."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return 0, 0
-    fields = dict(line.split(":", 1) for line in status.read_text(encoding="utf-8").splitlines())
-    data, size, peak = (int(fields[name].split()[0]) << 10 for name in ("VmData", "VmSize", "VmPeak"))
+    data, size, peak = process_memory("VmData", "VmSize", "VmPeak")
     # The system keeps no peak of private memory; what was given back since the peak of all memory was mostly that.
     return data, data + peak - size
 

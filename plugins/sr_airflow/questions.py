@@ -3,7 +3,6 @@
 Airflow tells a task neither what it asked in an earlier try nor when that lapses. Asks and tells nobody.
 """
 
-import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sr_tasks.config import Settings
 from sr_tasks.storage.atomic import sweep_partials, write_text
+from sr_tasks.storage.hashing import name_of
 
 _FORGOTTEN_AFTER = timedelta(days=7)
 """Past its lapse: a question of a run that was deleted is answered by nobody."""
@@ -96,4 +96,4 @@ def _folder(settings: Settings) -> Path:
 
 
 def _path(run_id: str, settings: Settings) -> Path:
-    return _folder(settings) / f"{hashlib.sha256(run_id.encode()).hexdigest()[:32]}.json"
+    return _folder(settings) / f"{name_of(run_id)}.json"

@@ -3,7 +3,6 @@
 Who still lives its caller says; nothing has to be given back. Starts no job and fetches nothing.
 """
 
-import hashlib
 import json
 import os
 from collections import Counter
@@ -20,6 +19,7 @@ from sr_tasks.config import Settings
 from sr_tasks.errors import UsageError
 from sr_tasks.storage.atomic import is_stale, write_text
 from sr_tasks.storage.failures import writing
+from sr_tasks.storage.hashing import name_of
 from sr_tasks.storage.locks import locked
 
 LOOK_EVERY_S: Final = 2.0
@@ -222,7 +222,7 @@ class Admissions:
         write_text(self._path(applicant.job_id), applicant.model_dump_json())
 
     def _path(self, job_id: str) -> Path:
-        return self._folder / f"{hashlib.sha256(job_id.encode()).hexdigest()[:32]}.json"
+        return self._folder / f"{name_of(job_id)}.json"
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -20,6 +20,7 @@ from loguru import logger
 from pydantic import BaseModel, ValidationError
 
 from sr_tasks.errors import InputInvalid, InputTooLarge, OutOfMemory, SrError, StepTimedOut, TransientError, error_of
+from sr_tasks.telemetry.process_memory import process_memory
 
 Result = TypeVar("Result", bound=BaseModel)
 
@@ -192,8 +193,4 @@ def _limit(which: int, soft: int, hard: int | None = None) -> None:
 
 def _data_bytes() -> int:
     """Private memory that the process has as a copy of its parent; 0 where the system does not tell."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return 0
-    fields = dict(line.split(":", 1) for line in status.read_text(encoding="utf-8").splitlines())
-    return int(fields["VmData"].split()[0]) << 10
+    return process_memory("VmData")[0]

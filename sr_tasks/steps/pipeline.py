@@ -4,7 +4,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from loguru import logger
@@ -29,6 +28,7 @@ from sr_tasks.steps import (
 )
 from sr_tasks.storage.locks import locked
 from sr_tasks.telemetry.logs import job_context
+from sr_tasks.telemetry.process_memory import process_memory
 from sr_tasks.telemetry.progress import ChunkDone, Event, FramesDone, JobEnded, PhaseStarted, Progress
 from sr_tasks.telemetry.statsd import Instruments
 from sr_tasks.telemetry.traces import Traces
@@ -73,11 +73,7 @@ def run(
 
 def _peak_memory_mb() -> int | None:
     """Largest resident size of this program. getrusage would count what its parent had before it started this one."""
-    status = Path("/proc/self/status")
-    if not status.exists():
-        return None
-    fields = dict(line.split(":", 1) for line in status.read_text(encoding="utf-8").splitlines())
-    return int(fields["VmHWM"].split()[0]) // 1024
+    return process_memory("VmHWM")[0] >> 20 or None
 
 
 def _steps(

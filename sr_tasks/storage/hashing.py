@@ -1,9 +1,14 @@
-"""Fingerprints of files, read once from start to end in constant memory. Writes nothing."""
+"""Fingerprints of files, read once from start to end in constant memory, and of texts. Writes nothing."""
 
 import hashlib
 from pathlib import Path
 
 BLOCK_BYTES = 1 << 20
+
+
+def name_of(text: str) -> str:
+    """A file name for any text, such as the id of a job: 32 hexadecimal digits of its SHA-256."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def sha256_file(path: Path) -> str:

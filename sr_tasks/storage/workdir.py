@@ -1,7 +1,6 @@
 """The chunk store: finished chunks of a plan, shared by the jobs that have the same one. Never looks into a chunk."""
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -18,6 +17,7 @@ from loguru import logger
 from sr_tasks.errors import ChunkMissing, UsageError
 from sr_tasks.storage import failures
 from sr_tasks.storage.atomic import is_stale, newest_write, partial_name, sync, write_text
+from sr_tasks.storage.hashing import name_of
 from sr_tasks.storage.locks import locked
 
 _FINGERPRINT = re.compile(r"[0-9A-Za-z_-]{8,128}")
@@ -157,7 +157,7 @@ class ChunkStore:
                 shutil.rmtree(folder)
 
     def _user(self, job_id: str) -> Path:
-        return self._users / hashlib.sha256(job_id.encode()).hexdigest()[:32]
+        return self._users / name_of(job_id)
 
     def _gone(self, index: int) -> ChunkMissing:
         return ChunkMissing(
