@@ -20,6 +20,7 @@ from sr_tasks.planes.alpha import enlarged
 from sr_tasks.planes.frames import planes_of
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,19 +50,19 @@ def upscale_chunk(
     started = time.monotonic()
     done = 0
 
-    def infer(item: DecodedFrame) -> tuple[VideoFrame, int]:
+    def infer(item: DecodedFrame) -> tuple[VideoFrame, int, bytes]:
         frame = writer.new_frame()
         planes, results = planes_of(item.frame), planes_of(frame)
         session.infer(planes[:3], results[:3])
         for alpha, result in zip(planes[3:], results[3:], strict=True):
             result[:] = enlarged(alpha, result.shape[0] // alpha.shape[0], item.frame.format.components[0].bits)
-        return frame, item.pts
+        return frame, item.pts, item.captions
 
     finished = False
     try:
         with ThreadPoolExecutor(streams, thread_name_prefix="infer", initializer=give_way) as pool:
-            for frame, pts in _in_order(pool, infer, reader.frames(), window=in_flight or 3 * streams):
-                writer.write(frame, pts)
+            for result in _in_order(pool, infer, reader.frames(), window=in_flight or 3 * streams):
+                writer.write(*result)
                 done += 1
                 on_frame(done)
         writer.close()
@@ -74,13 +75,13 @@ def upscale_chunk(
 
 def _in_order(
     pool: ThreadPoolExecutor,
-    work: Callable[[DecodedFrame], tuple[VideoFrame, int]],
+    work: Callable[[DecodedFrame], Result],
     items: Iterator[DecodedFrame],
     *,
     window: int,
-) -> Iterator[tuple[VideoFrame, int]]:
+) -> Iterator[Result]:
     """Results in the order of the items, with at most `window` of them under way."""
-    pending: deque[Future[tuple[VideoFrame, int]]] = deque()
+    pending: deque[Future[Result]] = deque()
     with _Prefetch(items, depth=min(4, window)) as fetched:
         try:
             for item in fetched:

@@ -11,7 +11,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from av.video.stream import VideoStream
 
 from sr_tasks.errors import InputUnsupported
-from sr_tasks.media import views
+from sr_tasks.media import captions, views
 from sr_tasks.media.described import stream_description
 from sr_tasks.records.colour import FULL, UNSPECIFIED
 from sr_tasks.records.media import Repair
@@ -19,7 +19,7 @@ from sr_tasks.records.media import Repair
 _CHROMA_LOCATIONS: Final = {"left": 1, "center": 2, "topleft": 3, "top": 4, "bottomleft": 5, "bottom": 6}
 _DOLBY_VISION: Final = "Dolby Vision metadata"
 _LOST_SIDE_DATA: Final = {
-    SideDataType.A53_CC: "closed captions inside the picture stream",
+    SideDataType.A53_CC: captions.NAME,
     SideDataType.DYNAMIC_HDR_PLUS: "HDR10+ dynamic metadata",
     SideDataType.DOVI_METADATA: _DOLBY_VISION,
     SideDataType.DOVI_RPU_BUFFER: _DOLBY_VISION,

@@ -1,8 +1,9 @@
 """Decoding a chunk: exactly the planned time stamps, in order, whatever the stream's references or damage. Streams."""
 
 import heapq
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from av.video.stream import VideoStream
 from loguru import logger
 
 from sr_tasks.errors import InputChanged, InputDamaged
+from sr_tasks.media.captions import captions_of
 from sr_tasks.media.decoded import DecodedFrame
 from sr_tasks.media.fields import first_stored, stored_pts
 from sr_tasks.media.numbered import frames_of, listed_frames
@@ -43,7 +45,10 @@ class ChunkReader:
         """
         start = first_stored(self.chunk, self.picture)
         proof = _Proof(self.chunk)
-        for item in presented(self._held(self._stored_frames(start)), self.picture, start):
+        captions: deque[tuple[int, bytes]] = deque()
+        stored = _noting(self._held(self._stored_frames(start)), captions)
+        for item in presented(stored, self.picture, start):
+            found = _taken(captions, item.pts)
             if item.pts < self.chunk.start_pts:
                 continue
             if item.pts >= self.chunk.end_pts:
@@ -51,7 +56,7 @@ class ChunkReader:
             proof.add(item.pts)
             if item.is_repeat:
                 self.damaged_pts.append(item.pts)
-            yield item
+            yield replace(item, captions=found) if found else item
         proof.require(self.path)
 
     def _held(self, items: Iterator[DecodedFrame]) -> Iterator[DecodedFrame]:
@@ -107,6 +112,21 @@ class ChunkReader:
                     hint="Check the file in a media player.",
                 )
             yield DecodedFrame(pts=pts, frame=frame, is_repeat=True)
+
+
+def _noting(frames: Iterator[DecodedFrame], captions: deque[tuple[int, bytes]]) -> Iterator[DecodedFrame]:
+    """The frames, with the captions that they carry put down by time stamp: what is made of a frame carries none."""
+    for item in frames:
+        if not item.is_repeat and (found := captions_of(item.frame)):
+            captions.append((item.pts, found))
+        yield item
+
+
+def _taken(captions: deque[tuple[int, bytes]], pts: int) -> bytes:
+    """Those of a time stamp; those before it are let go."""
+    while captions and captions[0][0] < pts:
+        captions.popleft()
+    return captions.popleft()[1] if captions and captions[0][0] == pts else b""
 
 
 def whole(media: MediaInfo) -> Chunk:

@@ -19,6 +19,8 @@ class DecodedFrame:
     is_repeat: bool
     is_corrupt: bool = False
     """The decoder called the picture damaged, where `frame` was made from it and does not say so itself."""
+    captions: bytes = b""
+    """Closed captions that the decoded frame carried, as FFmpeg's side data holds them."""
 
 
 def neighbours(items: Iterable[Item]) -> Iterator[tuple[Item | None, Item, Item | None]]:

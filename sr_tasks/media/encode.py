@@ -14,6 +14,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from sr_tasks.errors import ChunkFailed, DiskFull, IntegrityBroken, OutOfMemory
+from sr_tasks.media.captions import with_captions
 from sr_tasks.media.encoders import chunk_options, encoder_options
 from sr_tasks.media.scan import PtsHash
 from sr_tasks.records.codecs import CODECS
@@ -33,6 +34,7 @@ class ChunkWriter:
         self._settings = settings
         self._frames = frames
         self._start_pts = start_pts
+        self._captions: dict[int, bytes] = {}
         with _translated(path):
             self._container: OutputContainer = av.open(
                 str(path), "w", format=CODECS[settings.codec].chunk_muxer, options=chunk_options(settings)
@@ -43,24 +45,34 @@ class ChunkWriter:
         """An output frame to write planes into."""
         return VideoFrame(self._settings.width, self._settings.height, self._settings.pix_fmt)
 
-    def write(self, frame: VideoFrame, pts: int) -> None:
+    def write(self, frame: VideoFrame, pts: int, captions: bytes = b"") -> None:
+        """`captions`: closed captions that are shown with the frame, for a codec that carries them."""
         s = self._settings
+        if captions and CODECS[s.codec].carries_captions:
+            self._captions[pts - self._start_pts] = captions
         frame.pts, frame.time_base = pts - self._start_pts, s.time_base
         frame.color_range, frame.colorspace = s.color_range, s.colorspace
         frame.color_primaries, frame.color_trc = s.color_primaries, s.color_trc
         with _translated(Path(self._container.name)):
-            self._container.mux(self._stream.encode(frame))
+            self._mux(self._stream.encode(frame))
 
     def close(self) -> None:
         """Flush the encoder and finish the file."""
         with _translated(Path(self._container.name)):
-            self._container.mux(self._stream.encode(None))
+            self._mux(self._stream.encode(None))
             self._container.close()
 
     def abort(self) -> None:
         """Let go of the file without finishing it. What broke the writing off breaks its end off as well."""
         with suppress(av.error.FFmpegError):
             self._container.close()
+
+    def _mux(self, packets: "list[Packet[Any]]") -> None:
+        for packet in packets:
+            captions = b""
+            if self._captions and packet.pts is not None:
+                captions = self._captions.pop(round(packet.pts * packet.time_base / self._settings.time_base), b"")
+            self._container.mux(with_captions(packet, self._settings.codec, captions) if captions else packet)
 
     def _add_stream(self) -> VideoStream:
         s = self._settings

@@ -35,6 +35,8 @@ class VideoCodec:
     """The same with slower presets."""
     muxers: frozenset[str]
     """FFmpeg muxers, of those that outputs may have, whose files hold the codec."""
+    carries_captions: bool = False
+    """Whether closed captions of a source are written into the encoded pictures."""
     alpha_muxers: frozenset[str] = frozenset({"mov", "matroska"})
     """Those that hold its alpha too, if it has any."""
     chunk_muxer: str = "nut"
@@ -65,6 +67,7 @@ _ROWS = (
         encode_s=0.06,
         slow_encode_s=0.2,
         muxers=frozenset({"mp4", "mov", "matroska"}),
+        carries_captions=True,
     ),
     VideoCodec(
         name="hevc",
@@ -76,6 +79,7 @@ _ROWS = (
         encode_s=0.3,
         slow_encode_s=3.1,
         muxers=frozenset({"mp4", "mov", "matroska"}),
+        carries_captions=True,
     ),
     VideoCodec(
         name="av1",

@@ -179,7 +179,7 @@ def looked(
     _refuse_unfit(spec, media, settings)
     planned = planned_streams(path, bounds, media, suffix, spec.codec, spec.strip)
     fates = [_with_pixel_notes(fate, media.video) for fate in planned]
-    fates += rows_beside(media.video, found.lost, suffix, spec.codec)
+    fates += rows_beside(media, found.lost, suffix, spec.codec)
     refuse_losses(spec, fates)
     return found, tuple(fates)
 

@@ -46,7 +46,7 @@ class Writer:
             self.under_way = max(self.under_way, self.made - self.given)
         return av.VideoFrame(16, 16, "gray")
 
-    def write(self, frame: av.VideoFrame, pts: int) -> None:
+    def write(self, frame: av.VideoFrame, pts: int, captions: bytes = b"") -> None:
         time.sleep(0.003)
         with self._lock:
             self.read_ahead = max(self.read_ahead, self.reader.read - self.given)

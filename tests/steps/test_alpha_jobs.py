@@ -96,7 +96,7 @@ def test_vp9_keeps_alpha_in_webm_and_matroska(name: str, suffix: str, tmp_path: 
     wanted = rgb(path, 192, 128, layout="rgba", decoder=decoder if name == "vp9" else ())
     assert np.abs(found[..., 3].astype(int) - wanted[..., 3]).max() < 40, "two kernels and an encoder"
     solid = found[0][wanted[0][..., 3] > 250]
-    assert solid[:, 0].mean() > 240
+    assert solid[:, 0].mean() > 225
     assert solid[:, 0].min() > 180, "chroma has half the size"
     assert solid[:, 1].max() < 60
 
