@@ -17,7 +17,19 @@ from sr_tasks.records.media import PicturePlan
 from sr_tasks.records.prepared import PreparedModel
 
 PACKAGE: Final = Path(__file__).resolve().parents[2]
-_RECORDS = ("cards", "codecs", "colour", "containers", "degradation", "encode", "layout", "media", "prepared", "spdx")
+_RECORDS = (
+    "cards",
+    "codecs",
+    "colour",
+    "containers",
+    "degradation",
+    "encode",
+    "layout",
+    "loading",
+    "media",
+    "prepared",
+    "spdx",
+)
 CHUNK_CODE: Final = ("graphs", "inference", "media", "planes", *(f"records/{name}.py" for name in _RECORDS))
 """Folders and files of the library that can change a chunk's bytes: these rooms, and the records that they read."""
 
