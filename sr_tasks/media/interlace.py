@@ -21,8 +21,14 @@ from sr_tasks.media.source import NOT_DECODED, open_source, picture_stream, tran
 from sr_tasks.records.media import UNTOUCHED, PicturePlan, VideoInfo
 
 DECODED_PX: Final = 60_000_000
-"""Px to decode at most for the first look, all places together."""
-_PLACES: Final = (3, 12)
+"""Px to decode at most for the first look, all places together, in a source of two minutes."""
+_SHARE: Final = 100
+"""Of a longer source the hundredth part is decoded, up to `_MOST` times as much."""
+_MOST: Final = 5
+_PLACES: Final = (3, 12, 60)
+"""The fewest; the most in a short source; the most in any."""
+FRAMES_A_PLACE: Final = 1500
+"""A longer source is looked at once in so many frames, about a minute."""
 _RUN: Final = 6
 """Frames in a row at a place. The inner ones have neighbours on both sides. No multiple of telecine's period."""
 _LONG_RUN: Final = 17
@@ -114,9 +120,9 @@ class Look:
 
 def look_at(path: Path, video: VideoInfo, picture: PicturePlan = UNTOUCHED) -> Look:
     """A first look at places spread over the source, and a longer one where that found something."""
-    affordable = DECODED_PX // (video.width * video.height)
-    fewest, most = _PLACES
-    count = min(most, max(fewest, affordable // _RUN))
+    frame_px = video.width * video.height
+    affordable = min(max(DECODED_PX, frame_px * video.frames // _SHARE), _MOST * DECODED_PX) // frame_px
+    count = _places(video.frames, affordable)
     skipped = max(0, affordable // count - _RUN)
     reader = _Reader(path=path, picture=picture, is_short=video.frames <= affordable, skipped=skipped)
     last = video.end_pts - 1 - (video.end_pts - video.start_pts) * _RUN // max(1, video.frames)
@@ -127,6 +133,12 @@ def look_at(path: Path, video: VideoInfo, picture: PicturePlan = UNTOUCHED) -> L
         longer = reader.look(found[:: -(-len(found) // _LONG_PLACES)], _LONG_RUN)
         places = [*(place for place in places if not place.order), *longer]
     return Look(places=tuple(places), stated=reader.stated)
+
+
+def _places(frames: int, affordable: int) -> int:
+    """How many places a source is looked at in, of which so many frames may be decoded."""
+    fewest, usual, most = _PLACES
+    return min(most, max(usual, frames // FRAMES_A_PLACE), max(fewest, affordable // _RUN))
 
 
 @dataclass(kw_only=True)

@@ -285,3 +285,12 @@ def test_a_long_source_is_looked_at_in_few_places(tmp_path: Path, monkeypatch: p
     media = planned(path)
     assert (media.picture.deinterlace, media.picture.field_order) == ("single", "tff")
     assert decoded < 150
+
+
+def test_a_longer_source_is_looked_at_in_more_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two of twelve places something interlaced is not seen; in a source of hours it may be minutes."""
+    frames = panned(164, 1, 0.3) + interlaced(panned(28, 1.5, seed=7), "tff") + panned(162, 1, 0.3, seed=5)
+    path = write(tmp_path / "clip.ts", frames, "mpeg2video", {"b": "2000000", "g": "12"})
+    assert planned(path).picture.deinterlace == "none"
+    monkeypatch.setattr("sr_tasks.media.interlace.FRAMES_A_PLACE", 10)
+    assert planned(path).picture.deinterlace == "single"
