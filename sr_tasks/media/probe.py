@@ -12,7 +12,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from sr_tasks.errors import InputInvalid, InputTooLarge
+from sr_tasks.errors import InputInvalid, InputTooLarge, InputUnsupported
 from sr_tasks.media.changes import look_of
 from sr_tasks.media.colour import chroma_location, contradictions, lost_side_data, refuse_own_colours, tags_of
 from sr_tasks.media.described import codec_name, cropping
@@ -134,9 +134,19 @@ def _first_frames(container: InputContainer, video: VideoStream, path: Path) -> 
     if found is None:
         raise InputInvalid(f"No frame of {path.name} can be decoded.", hint="Check the file in a media player.")
     refuse_own_colours(container, video, found.frame)
+    _refuse_half_frames(video, found.frame, path)
     found.repairs = contradictions(stated, tags_of(found.frame))
     found.interlaced |= video.codec_context.field_order in _FIELD_ORDER_INTERLACED
     return found
+
+
+def _refuse_half_frames(video: VideoStream, frame: VideoFrame, path: Path) -> None:
+    """HEVC knows no frames of two fields: FFmpeg flags only pictures that are one field, of half the height."""
+    if video.codec_context.name == "hevc" and frame.interlaced_frame:
+        raise InputUnsupported(
+            f"{path.name} holds each field as a picture of half the height (HEVC in fields).",
+            hint="Make frames of them first: ffmpeg -i INPUT -vf weave -c:a copy OUTPUT.",
+        )
 
 
 def _look_at(frame: VideoFrame, *, is_broken: bool) -> FirstFrames:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sr_tasks.errors import InputUnsupported
 from sr_tasks.media.decode import ChunkReader, whole
 from sr_tasks.media.field_plan import with_fields
 from sr_tasks.media.probe import probe
@@ -68,3 +69,13 @@ def test_frames_of_two_fields_are_read_as_their_packets_say(container: str, tmp_
     source = ffmpeg(tmp_path / f"in.{container}", *picture, *coding)
     media = probe(source, table=tmp_path / "frames.table")
     assert (media.picture.timeline, media.video.frames) == ("packets", len(shown(source)))
+
+
+@pytest.mark.parametrize("container", ["hevc", "mkv", "mp4", "ts"])
+def test_fields_of_half_the_height_are_refused(container: str, tmp_path: Path) -> None:
+    fields = "tinterlace=interleave_top,setfield=tff,separatefields,setfield=prog"
+    picture = ("-f", "lavfi", "-i", "testsrc2=s=160x128:r=50:d=0.5", "-vf", fields)
+    coding = ("-c:v", "libx265", "-x265-params", "log-level=none:interlace=tff")
+    source = ffmpeg(tmp_path / f"in.{container}", *picture, *coding)
+    with pytest.raises(InputUnsupported, match="half the height"):
+        probe(source, table=tmp_path / "frames.table")

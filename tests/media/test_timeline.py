@@ -13,6 +13,7 @@ from sr_tasks.media.chunks import plan_chunks
 from sr_tasks.media.decode import ChunkReader, whole
 from sr_tasks.media.probe import probe
 from sr_tasks.records.media import MediaInfo, ReadOptions
+from tests.boxes import edited
 
 PACKET = 188
 """Bytes of a transport stream packet."""
@@ -110,8 +111,9 @@ def test_times_that_jump_far_ahead_go_on_without_the_gap(tmp_path: Path) -> None
         assert stamps[-1] - stamps[0] < 2.6
 
 
-def test_a_wrapped_clock_goes_on(tmp_path: Path) -> None:
-    source = ffmpeg(tmp_path / "wrap.ts", *TRANSPORT["h264"], "-output_ts_offset", str(2**33 / 90000 - 1.9))
+@pytest.mark.parametrize("name", TRANSPORT)
+def test_a_wrapped_clock_goes_on(name: str, tmp_path: Path) -> None:
+    source = ffmpeg(tmp_path / "wrap.ts", *TRANSPORT[name], "-output_ts_offset", str(2**33 / 90000 - 1.9))
     stamps = times(source, looked(source, tmp_path))
     assert [later - earlier for earlier, later in pairwise(stamps)] == pytest.approx([0.04] * 29)
 
@@ -186,13 +188,21 @@ def test_chunks_of_a_table_hold_what_the_whole_holds(target: int, tmp_path: Path
     assert all_frames == [(item.pts, item.frame.to_ndarray().tobytes()) for item in one.frames()]
 
 
-def test_an_edit_list_is_followed_as_players_do(tmp_path: Path) -> None:
-    plain = ffmpeg(tmp_path / "plain.mp4", "-c:v", "libx264", "-bf", "2", "-g", "50", "-c:a", "aac", seconds=2)
-    source = tmp_path / "lead.mp4"
-    subprocess.run(
-        ["ffmpeg", "-v", "error", "-y", "-ss", "0.5", "-i", str(plain), "-c", "copy", str(source)], check=True
-    )
+EDITS = {
+    "begins late": [(1500, 7424)],
+    "the middle is cut": [(480, 1024), (480, 16384)],
+    "the end comes first": [(800, 13824), (800, 1024)],
+    "nothing first, then a cut": [(400, -1), (600, 1024), (800, 16384)],
+}
+"""At 12800 ticks a second, of which the first frame is shown at 1024."""
+
+
+@pytest.mark.parametrize("edits", EDITS.values(), ids=EDITS)
+def test_an_edit_list_is_followed_as_players_do(edits: list[tuple[int, int]], tmp_path: Path) -> None:
+    coding = ("-c:v", "libx264", "-bf", "2", "-g", "50", "-c:a", "aac", "-video_track_timescale", "12800")
+    source = edited(ffmpeg(tmp_path / "plain.mp4", *coding, seconds=2), tmp_path / "in.mp4", {0: edits})
     media = looked(source, tmp_path)
+    assert len(shown(source)) == media.video.frames
     with av.open(str(source)) as container:
         expected = [float(frame.pts * frame.time_base) for frame in container.decode(video=0)]
     assert times(source, media) == pytest.approx(expected)

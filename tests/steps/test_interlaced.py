@@ -152,10 +152,13 @@ def test_dv_is_deinterlaced(tmp_path: Path, enhance: Enhance) -> None:
     assert manifest(tmp_path / "out.mkv")["source"]["probe"]["picture"]["field_order"] == "bff"
 
 
-def test_a_broadcast_that_turns_interlaced_comes_out_as_players_show_it(tmp_path: Path, enhance: Enhance) -> None:
+@pytest.mark.parametrize("bframes", ["0", "1", "2"])
+def test_a_broadcast_that_turns_interlaced_comes_out_as_players_show_it(
+    bframes: str, tmp_path: Path, enhance: Enhance
+) -> None:
     """MPEG-2 begins a new sequence there, at which decoders drop the picture they still hold."""
     whole, combed = panned(25, 3, seed=3), interlaced(panned(50, 1.5), "tff")
-    coding = {"b": "5000000", "g": "12", "bf": "2"}
+    coding = {"b": "5000000", "g": "12", "bf": bframes}
     write(tmp_path / "a.ts", whole, "mpeg2video", coding)
     write(tmp_path / "b.ts", combed, "mpeg2video", {**coding, "flags": "+ildct+ilme"})
     parts = []

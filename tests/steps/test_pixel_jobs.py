@@ -118,13 +118,14 @@ def test_what_matroska_crops_off_is_left_out(tmp_path: Path, run: Any) -> None:
     assert 10 * np.log10(255**2 / (error**2).mean()) > 25
 
 
-def test_a_size_that_changes_in_the_middle_is_fitted_into_the_first(tmp_path: Path, run: Any) -> None:
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg4"])
+def test_a_size_that_changes_in_the_middle_is_fitted_into_the_first(codec: str, tmp_path: Path, run: Any) -> None:
     """As streaming software does it: from 96x64 to 64x64 and back."""
     parts = []
     for number, size in enumerate(("96x64", "64x64", "96x64")):
         part = tmp_path / f"{number}.ts"
         lavfi = f"color=white:s={size}:r=25"
-        settings = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-bf", "0", "-output_ts_offset", str(number * 0.4)]
+        settings = ["-c:v", codec, "-pix_fmt", "yuv420p", "-bf", "0", "-output_ts_offset", str(number * 0.4)]
         ffmpeg("-f", "lavfi", "-i", lavfi, "-frames:v", "10", *settings, "-muxdelay", "0", part)
         parts.append(part.read_bytes())
     path = tmp_path / "changes.ts"

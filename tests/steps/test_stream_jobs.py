@@ -185,7 +185,7 @@ def test_the_cover_of_an_mp4_goes_where_the_container_has_a_place(
     assert len(pictures) == (fate == "kept")
 
 
-@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov"])
 def test_a_second_picture_is_kept_as_it_is(suffix: str, enhance: Enhance, tmp_path: Path) -> None:
     second = ("-f", "lavfi", "-i", "testsrc=s=80x48:r=25:d=2")
     source = ffmpeg(tmp_path / "a.ts", *readers.PICTURE, *second, "-map", "0", "-map", "1", *readers.H264)
