@@ -19,6 +19,8 @@ from sr_tasks.jobs.status import Status, from_airflow
 from sr_tasks.records.assessment import Verdict
 from sr_tasks.records.job import ChunkProgress, DeliveryRecord, PlanRecord, SourceRecord
 
+_ENDED = frozenset({Status.COMPLETED, Status.FAILED})
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunFacts:
@@ -55,7 +57,7 @@ class JobView(BaseModel):
     """None if Airflow did not tell the state and the tasks of the run."""
     phase: str = ""
     frames: FrameCount | None = None
-    """None before the plan, and once the job was cleared up."""
+    """None before the plan and after the end."""
     error: Failure | None = None
     """Why this run failed. What an earlier run of the job left does not count."""
     model: str = ""
@@ -82,7 +84,7 @@ class JobView(BaseModel):
             source=_file_name(source.uri) if source else "",
             status=at.status if at else None,
             phase=at.phase if at else "",
-            frames=_frames(folder),
+            frames=None if at and at.status in _ENDED else _frames(folder),
             error=failure if failure and failure.is_of_run(run.started_at) else None,
             model=source.model if source else "",
             verdict=folder.find("verdict", Verdict),

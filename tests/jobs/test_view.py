@@ -79,7 +79,7 @@ def test_a_delivered_job_says_where_everything_is_and_what_the_gate_said(
     deliver.run(JOB, settings)
     report.run(JOB, settings)
     view = JobView.of(planned, RunFacts(state="success", tasks=[{"task_id": "report", "state": "success"}]))
-    assert (view.status, view.phase, view.error) == (Status.COMPLETED, "completed", None)
+    assert (view.status, view.phase, view.error, view.frames) == (Status.COMPLETED, "completed", None, None)
     assert view.delivery is not None
     assert view.delivery.output == spec.output
     assert view.report == view.delivery.report == f"{spec.output}.report.html"
