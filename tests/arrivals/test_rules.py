@@ -58,6 +58,13 @@ def test_a_file_that_would_do_harm_is_refused_with_the_reason(tmp_path: Path, te
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize("strip", ["location", "device", "all"])
+def test_a_rule_may_ask_for_private_tags_to_be_left_out(strip: str, tmp_path: Path) -> None:
+    found = rules(tmp_path, f"uploads: [{{prefix: 's3://b/in/', output: '{GOOD}', job: {{strip: {strip}}}}}]")
+    watch, *_ = found.watches  # type: ignore[attr-defined]
+    assert watch.spec("s3://b/in/phone.mov").strip == strip
+
+
 def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nowhere.yaml"):
         load(dataclasses.replace(Settings(), arrivals_file=str(tmp_path / "nowhere.yaml")))
