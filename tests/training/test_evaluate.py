@@ -31,7 +31,7 @@ TRAINED = (
 LEAST_GAIN_DB = {
     "compact-x2": (1.4, 1.05, 0.4),
     "balanced-x2": (2.1, 1.5, 0.6),
-    "quality-x2": (1.6, 1.25, 0.5),
+    "quality-x2": (2.2, 1.6, 0.85),
     "restore-x2": (1.4, 1.1, 0.4),
     "compact-x4": (0.95, 0.7, -0.1),
     "balanced-x4": (1.3, 0.95, 0.15),
