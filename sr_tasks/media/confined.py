@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+import psutil
 from loguru import logger
 from pydantic import BaseModel, ValidationError
 
@@ -29,6 +30,7 @@ _MAX_ANSWER_BYTES = 64 << 20
 _BLOCK_BYTES = 1 << 16
 _PR_SET_PDEATHSIG = 1
 _GRACE_S = 5
+_LOOK_EVERY_S = 1.0
 _NO_MEMORY = b'{"kind": "memory"}'
 """Made beforehand: a process without memory makes nothing any more."""
 _ANOTHER = "Convert the file with another program first."
@@ -44,8 +46,9 @@ class Bounds:
     written_bytes: int = 0
 
     @property
-    def wall_s(self) -> float:
-        """A bound for what stands still: storage may be slow, and cores shared."""
+    def still_s(self) -> float:
+        """How long the process may make no use of a core at all: storage may be slow. One that gets little of a core,
+        because many share it, does not stand still."""
         return self.cpu_s * 10.0
 
 
@@ -61,7 +64,7 @@ def confined(work: Callable[[], Result], kind: type[Result], path: Path, bounds:
         _be_confined(work, writing, bounds, parent)
     os.close(writing)
     try:
-        answer = _answer(reading, time.monotonic() + bounds.wall_s)
+        answer = _answer(reading, pid, bounds.still_s)
     finally:
         # One that has answered is about to end anyway, and how one broke down is settled already.
         os.kill(pid, signal.SIGKILL)
@@ -69,21 +72,32 @@ def confined(work: Callable[[], Result], kind: type[Result], path: Path, bounds:
         _, status, usage = os.wait4(pid, 0)
     if answer is None:
         raise StepTimedOut(
-            f"Reading {path.name} was not done after {bounds.wall_s:.0f} s.", hint="See whether its storage answers."
+            f"Reading {path.name} stood still for {bounds.still_s:.0f} s.", hint="See whether its storage answers."
         )
     return _understood(answer, os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime, kind, path, bounds)
 
 
-def _answer(reading: int, until: float) -> bytes | None:
-    """All that comes through the pipe, None if its end does not come in time."""
+def _answer(reading: int, pid: int, still_s: float) -> bytes | None:
+    """All that comes through the pipe, None if nothing comes and the process stands still for `still_s`."""
     answer, pipe = bytearray(), select.poll()
     pipe.register(reading, select.POLLIN)
-    while pipe.poll(max(0.0, until - time.monotonic()) * 1000):
-        block = os.read(reading, _BLOCK_BYTES)
-        if not block or len(answer) > _MAX_ANSWER_BYTES:
-            return bytes(answer)
-        answer += block
+    used, since = -1.0, time.monotonic()
+    while time.monotonic() - since < still_s:
+        if pipe.poll(min(_LOOK_EVERY_S, still_s) * 1000):
+            block = os.read(reading, _BLOCK_BYTES)
+            if not block or len(answer) > _MAX_ANSWER_BYTES:
+                return bytes(answer)
+            answer += block
+            since = time.monotonic()
+        elif (now := _cpu_s(pid)) != used:
+            used, since = now, time.monotonic()
     return None
+
+
+def _cpu_s(pid: int) -> float:
+    """Seconds of a core that a child has used. It is not reaped yet, and so is there."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
 
 
 def _understood(

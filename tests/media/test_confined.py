@@ -16,6 +16,7 @@ import pytest
 from pydantic import BaseModel
 
 from sr_tasks.errors import InputInvalid, InputTooLarge, InputUnsupported, SrError, StepTimedOut, TransientError
+from sr_tasks.media import confined as module
 from sr_tasks.media import first_look as looking
 from sr_tasks.media.confined import Bounds, confined
 from sr_tasks.media.degradation import measure
@@ -46,6 +47,16 @@ def read_nowhere() -> Answer:
 def loop() -> Answer:
     while True:
         pass
+
+
+def work_on_a_busy_machine() -> Answer:
+    """Four seconds, of which it has a core for some hundredths now and then."""
+    for _ in range(10):
+        time.sleep(0.4)
+        until = time.process_time() + 0.03
+        while time.process_time() < until:
+            pass
+    return Answer(text="at last")
 
 
 def eat() -> Answer:
@@ -101,9 +112,15 @@ def test_a_decoder_that_eats_memory_ends_before_the_machine_does(work: Callable[
 
 def test_what_stands_still_is_ended_and_tried_again() -> None:
     before = psutil.Process().children()  # of other tests of this process
-    with pytest.raises(StepTimedOut, match="not done after"):
+    with pytest.raises(StepTimedOut, match="stood still for"):
         run(stand_still, Bounds(memory_bytes=1 << 30, cpu_s=0))
     assert set(psutil.Process().children()) <= set(before)
+
+
+def test_what_gets_little_of_a_core_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Bounds, "still_s", 2.0)
+    monkeypatch.setattr(module, "_LOOK_EVERY_S", 0.2)
+    assert run(work_on_a_busy_machine) == Answer(text="at last")
 
 
 def test_what_somebody_else_kills_is_tried_again() -> None:
