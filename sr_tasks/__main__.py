@@ -10,9 +10,10 @@ import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from loguru import logger
 
@@ -24,6 +25,7 @@ from sr_tasks.errors import JobCancelled, SrError, UsageError
 from sr_tasks.jobs.options import add_options, given
 from sr_tasks.jobs.spec import JobSpec, job_spec
 from sr_tasks.telemetry import logs, terminal
+from sr_tasks.telemetry.progress import Event, JobEnded, Progress
 from sr_tasks.telemetry.redaction import redacted
 
 INTERNAL_HINT = "This is a fault of the program; run it with SR_LOG_LEVEL=DEBUG to see where it broke."
@@ -37,7 +39,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = _parser().parse_args(arguments)
         settings = _settings(args)
         logs.configure(settings)
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        _STOP.clear()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup leaves it
                 signal.signal(number, _cancelled)
         result = args.command(args, settings)
@@ -80,7 +83,7 @@ def _enhance(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
 
         from sr_tasks.steps import pipeline  # the runtimes load only for a job that is not refused
 
-        return pipeline.run(spec, job_id, settings, terminal.for_stream(sys.stderr), looked_at)
+        return pipeline.run(spec, job_id, settings, _Stoppable(terminal.for_stream(sys.stderr)), looked_at)
 
 
 def spec_from(args: argparse.Namespace) -> JobSpec:
@@ -176,8 +179,26 @@ def _failed(error: SrError, as_json: bool) -> int:
     return error.exit_code
 
 
+_STOP: Final = threading.Event()
+"""Set once a signal asked the program to stop."""
+
+
 def _cancelled(number: int, frame: object) -> NoReturn:
+    _STOP.set()
     raise KeyboardInterrupt
+
+
+class _Stoppable:
+    """Shows progress, and stops a job whose signal was lost: what Python raises while a library loads or calls back may
+    be swallowed there."""
+
+    def __init__(self, shown: Progress) -> None:
+        self._shown = shown
+
+    def on_event(self, event: Event) -> None:
+        if _STOP.is_set() and not isinstance(event, JobEnded):
+            raise KeyboardInterrupt
+        self._shown.on_event(event)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from av.packet import Packet
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 
+from sr_tasks.media.side_data import side_data_of
+
 NAME: Final = "closed captions inside the picture stream"
 _HEADERS: Final = {"h264": b"\x06", "hevc": b"\x4e\x01"}
 """Codec -> header of a unit that holds messages."""
@@ -21,8 +23,7 @@ _MOST_BYTES: Final = 31 * 3
 
 def captions_of(frame: VideoFrame) -> bytes:
     """Triples of caption data; empty if the frame has none."""
-    data = frame.side_data.get(SideDataType.A53_CC)  # type: ignore[call-overload]
-    return bytes(data) if data is not None else b""
+    return side_data_of(frame, SideDataType.A53_CC)
 
 
 def with_captions(packet: "Packet[Any]", codec: str, captions: bytes) -> "Packet[Any]":

@@ -13,6 +13,7 @@ from av.video.stream import VideoStream
 from sr_tasks.errors import InputUnsupported
 from sr_tasks.media import captions, views
 from sr_tasks.media.described import stream_description
+from sr_tasks.media.side_data import side_data_of
 from sr_tasks.records.colour import FULL, UNSPECIFIED
 from sr_tasks.records.media import Repair
 
@@ -33,8 +34,7 @@ _OWN_COLOURS: Final = frozenset({5, 10, 20})
 
 def lost_side_data(frame: VideoFrame) -> set[str]:
     """Names of what a frame carries beside its pixels that does not survive a new encode."""
-    held = frame.side_data
-    lost = {name for kind, name in _LOST_SIDE_DATA.items() if held.get(kind) is not None}  # type: ignore[call-overload]
+    lost = {name for kind, name in _LOST_SIDE_DATA.items() if side_data_of(frame, kind)}
     return lost | views.not_held(frame)
 
 

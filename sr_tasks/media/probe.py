@@ -18,6 +18,7 @@ from sr_tasks.media.colour import chroma_location, contradictions, lost_side_dat
 from sr_tasks.media.described import codec_name, cropping
 from sr_tasks.media.reading import Shown, Times, chosen_stream, read_times
 from sr_tasks.media.scan import StreamTally
+from sr_tasks.media.side_data import side_data_of
 from sr_tasks.media.source import NOT_DECODED, decoder_of, open_source, picture_stream, translated
 from sr_tasks.media.views import view_of
 from sr_tasks.planes import rgb
@@ -150,11 +151,7 @@ def _refuse_half_frames(video: VideoStream, frame: VideoFrame, path: Path) -> No
 
 
 def _look_at(frame: VideoFrame, *, is_broken: bool) -> FirstFrames:
-    def side(kind: SideDataType) -> bytes:
-        data = frame.side_data.get(kind)  # type: ignore[call-overload]
-        return bytes(data) if data is not None else b""
-
-    matrix = side(SideDataType.DISPLAYMATRIX)
+    matrix = side_data_of(frame, SideDataType.DISPLAYMATRIX)
     return FirstFrames(
         frame=frame,
         shown=Shown(first_pts=frame.pts, is_broken=is_broken, look=look_of(frame)),
@@ -162,8 +159,8 @@ def _look_at(frame: VideoFrame, *, is_broken: bool) -> FirstFrames:
         rotation=frame.rotation,
         display_matrix=struct.unpack("<9i", matrix) if len(matrix) == 36 else None,
         hdr=HdrInfo(
-            mastering_display=side(SideDataType.MASTERING_DISPLAY_METADATA),
-            content_light_level=side(SideDataType.CONTENT_LIGHT_LEVEL),
+            mastering_display=side_data_of(frame, SideDataType.MASTERING_DISPLAY_METADATA),
+            content_light_level=side_data_of(frame, SideDataType.CONTENT_LIGHT_LEVEL),
         ),
     )
 

@@ -6,6 +6,7 @@ from typing import Final, Literal
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 
+from sr_tasks.media.side_data import side_data_of
 from sr_tasks.records.media import ViewInfo
 
 Projection = Literal["equirectangular", "cubemap", "tiled equirectangular"]
@@ -26,7 +27,7 @@ _INVERTED: Final = 1
 def view_of(frame: VideoFrame) -> ViewInfo:
     """What a frame says of its projection and its eyes, as far as outputs can say it."""
     said: dict[str, object] = {}
-    sphere, eyes = _side_data(frame, SideDataType.SPHERICAL), _side_data(frame, SideDataType.STEREO3D)
+    sphere, eyes = side_data_of(frame, SideDataType.SPHERICAL), side_data_of(frame, SideDataType.STEREO3D)
     if len(sphere) >= _SPHERE.size:
         number, yaw, pitch, roll, *bounds, padding = _SPHERE.unpack_from(sphere)
         if number in _PROJECTIONS:
@@ -42,9 +43,9 @@ def view_of(frame: VideoFrame) -> ViewInfo:
 def not_held(frame: VideoFrame) -> set[str]:
     """Names of what a frame says of them and no output can."""
     view = view_of(frame)
-    eyes = _side_data(frame, SideDataType.STEREO3D)
+    eyes = side_data_of(frame, SideDataType.STEREO3D)
     lost = set()
-    if _side_data(frame, SideDataType.SPHERICAL) and view.projection == "flat":
+    if side_data_of(frame, SideDataType.SPHERICAL) and view.projection == "flat":
         lost.add(SPHERICAL)
     if any(eyes[:4]) and view.stereo == "mono":
         lost.add(STEREO)
@@ -54,8 +55,3 @@ def not_held(frame: VideoFrame) -> set[str]:
 def named(view: ViewInfo) -> list[str]:
     """Names of what a view holds."""
     return [SPHERICAL] * (view.projection != "flat") + [STEREO] * (view.stereo != "mono")
-
-
-def _side_data(frame: VideoFrame, kind: SideDataType) -> bytes:
-    data = frame.side_data.get(kind)  # type: ignore[call-overload]
-    return bytes(data) if data is not None else b""

@@ -38,7 +38,8 @@ def rehearse(spec: JobSpec, source: SourceRecord, scratch: Path, settings: Setti
 
     Raises RehearsalFailed and other InputRefused errors for what would not come out right, InputDamaged, DiskFull.
     """
-    limits = Registry.of(settings).get(source.model).card.gate if spec.gate else None
+    judged = spec.gate and source.model  # a preview has no model
+    limits = Registry.of(settings).get(source.model).card.gate if judged else None
     record = settings.workdir / "rehearsed" / f"{_key(spec, source, limits, settings)}.json"
     known = _known(record)
     if known is not None:
