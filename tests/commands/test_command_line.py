@@ -70,7 +70,11 @@ def test_a_reader_that_has_enough_ends_a_probe_quietly(tmp_path: Path) -> None:
 def test_a_job_whose_terminal_closes_ends_as_a_stopped_one(number: signal.Signals, tmp_path: Path) -> None:
     source = make(tmp_path / "clip.mp4", Clip(frames=400, width=320, height=240))
     work = tmp_path / "w"
-    job = run("enhance", source, tmp_path / "o.mp4", "--model", "compact-x2", "--workdir", work, "--json")
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a test run under nohup would hand down to ignore it
+    try:
+        job = run("enhance", source, tmp_path / "o.mp4", "--model", "compact-x2", "--workdir", work, "--json")
+    finally:
+        signal.signal(signal.SIGHUP, before)
     end = time.monotonic() + 120
     while not list(work.glob("jobs/*/plan.json")) and time.monotonic() < end and job.poll() is None:
         time.sleep(0.05)

@@ -151,7 +151,7 @@ CAUSED: dict[str, tuple[Cause, str, str]] = {
     "no answer from the store": (dead_store, "validate", "STORAGE_UNAVAILABLE"),
     "another file under its name": (asked(), "plan", "INPUT_CHANGED"),
     "a disk that fills up": (settings(SR_MIN_FREE_BYTES=str(free_bytes(Path("/")) * 9)), "upscale", "DISK_FULL"),
-    "damaged frames": (asked(damaged), "upscale", "INPUT_DAMAGED"),
+    "damaged frames": (asked(damaged), "validate", "INPUT_DAMAGED"),
     "a chunk that is gone": (asked(), "assemble", "CHUNK_MISSING"),
     "a record that is gone": (asked(), "assess", "INTEGRITY_BROKEN"),
     "too little quality": (models(strict), "gate", "QUALITY_REFUSED"),
