@@ -21,7 +21,7 @@ from sr_tasks.records.media import VideoInfo
 CROP_WIDTH, CROP_HEIGHT = 128, 96
 """Source px shown of a frame, where it has so many."""
 DETAILED_PICTURES = 4
-"""The most detailed frame of each such part of the video is shown."""
+"""The most detailed frame of each such part of the video is shown, there where it gained most."""
 JPEG_QUALITY = 93
 
 _MORE = 1.03
@@ -39,10 +39,13 @@ class _Crop:
 
     place: Place
     score: float
+    """What it was kept for: detail, or how bad it is."""
     x: int
     y: int
     source: Frame
     output: Frame
+    gain: float = 0.0
+    """How far its output is from bicubic, in 8-bit codes of luma on average."""
 
     @property
     def region(self) -> tuple[int, int, int]:
@@ -66,12 +69,15 @@ class Album:
         if figures.geometry is not None:
             part, detail = place.frame // self._part, figures.geometry.detail
             if part not in self._detailed or detail > self._detailed[part].score * _MORE:
-                self._detailed[part] = self._crop(place, detail, _most_detailed(source.luma), source, output)
+                gained = _gained_most(source, output)
+                self._detailed[part] = self._crop(place, detail, gained, source, output, gain=gained.value)
         for kind, score in (("frame", figures.psnr), ("block", figures.block_psnr.value)):
             if kind not in self._worst or score < self._worst[kind].score:
                 self._worst[kind] = self._crop(place, score, figures.block_psnr, source, output)
 
-    def _crop(self, place: Place, score: float, at: Located, source: Picture, output: Picture) -> _Crop:
+    def _crop(
+        self, place: Place, score: float, at: Located, source: Picture, output: Picture, *, gain: float = 0.0
+    ) -> _Crop:
         """A crop around a block."""
         height, width = source.luma.shape
         columns, rows = min(CROP_WIDTH, width), min(CROP_HEIGHT, height)
@@ -84,15 +90,17 @@ class Album:
             y=y,
             source=_cut(source.frame, x, y, columns, rows),
             output=_cut(output.frame, *(side * self._scale for side in (x, y, columns, rows))),
+            gain=gain,
         )
 
     def pairs(self) -> list[PicturePair]:
-        """The pictures, none of them twice: the most detailed in order, then the worst, which are never left out."""
+        """The pictures, none of them twice: those that gained most first, then the worst, which are never left out."""
         return list(self._pairs())
 
     def _pairs(self) -> Iterator[PicturePair]:
         worst = {crop.region: crop for _, crop in sorted(self._worst.items())}
-        detailed = {crop.region: crop for _, crop in sorted(self._detailed.items())}
+        by_gain = sorted(self._detailed.values(), key=lambda crop: (-crop.gain, crop.place.frame))
+        detailed = {crop.region: crop for crop in by_gain}
         for region, crop in detailed.items():
             if region not in worst:
                 yield self._pair("detailed", crop)
@@ -142,15 +150,17 @@ def to_rgb(frame: Frame, video: VideoInfo) -> Rgb:
     return np.asarray(np.clip(np.stack([r, g, b], axis=2) * 255.0 + 0.5, 0, 255), np.uint8)
 
 
-def _most_detailed(luma: NDArray[np.uint8]) -> Located:
-    """The block in the middle of the region with the largest gradients."""
-    rows, columns = luma.shape
-    across, down = cv2.Sobel(luma, cv2.CV_16S, 1, 0), cv2.Sobel(luma, cv2.CV_16S, 0, 1)
-    energy = cv2.add(cv2.convertScaleAbs(across), cv2.convertScaleAbs(down))
+def _gained_most(source: Picture, output: Picture) -> Located:
+    """The block in the middle of the region where the output is furthest from bicubic, and by how many 8-bit codes."""
+    rows, columns = source.luma.shape
+    step = 2.0 ** (8 - output.frame.bit_depth)
+    luma = cv2.convertScaleAbs(output.frame.planes[0], alpha=step)
+    bicubic = cv2.resize(source.luma, (luma.shape[1], luma.shape[0]), interpolation=cv2.INTER_CUBIC)
+    gain = cv2.resize(cv2.absdiff(luma, bicubic), (columns, rows), interpolation=cv2.INTER_AREA)
     size = min(CROP_WIDTH, columns), min(CROP_HEIGHT, rows)
-    sums: Any = cv2.boxFilter(energy, cv2.CV_32F, size, anchor=(0, 0))[: rows - size[1] + 1, : columns - size[0] + 1]
-    y, x = (int(place) for place in np.unravel_index(int(np.argmax(sums)), sums.shape))
-    return Located(value=0.0, x=x + (size[0] - BLOCK) // 2, y=y + (size[1] - BLOCK) // 2)
+    means: Any = cv2.boxFilter(gain, cv2.CV_32F, size, anchor=(0, 0))[: rows - size[1] + 1, : columns - size[0] + 1]
+    y, x = (int(place) for place in np.unravel_index(int(np.argmax(means)), means.shape))
+    return Located(value=float(means[y, x]), x=x + (size[0] - BLOCK) // 2, y=y + (size[1] - BLOCK) // 2)
 
 
 def _cut(frame: Frame, x: int, y: int, width: int, height: int) -> Frame:

@@ -10,7 +10,7 @@ import pytest
 from sr_tasks.media.probe import probe
 from sr_tasks.quality.cells import Located
 from sr_tasks.quality.consistency import assess
-from sr_tasks.quality.figures import FrameFigures
+from sr_tasks.quality.figures import Comparer, FrameFigures, Look, output_picture, source_picture
 from sr_tasks.quality.frames import DecodeTally, Frame, decoded, with_missing
 from sr_tasks.quality.pictures import Album, to_rgb
 from sr_tasks.quality.tallies import SERIES_POINTS, Place, Summary
@@ -175,6 +175,24 @@ def test_the_worst_place_is_shown_as_such_even_if_it_is_the_most_detailed_too(tm
     source = make(tmp_path / "source.mp4", width=96, height=64, frames=1, **BT601)
     (pair,) = judge(source, write_twin(tmp_path / "twin.mp4", source)).album.pairs()
     assert (pair.reason, pair.frame, pair.x, pair.y) == ("worst", 0, 0, 0)
+
+
+def test_the_album_begins_where_the_output_differs_most_from_bicubic(tmp_path: Path) -> None:
+    """Fine stripes have more detail than soft edges; the output of the edges alone is sharper than bicubic."""
+    stripes, edges = np.zeros((192, 320), np.uint8), np.zeros((192, 320), np.uint8)
+    stripes[:, :160:4], edges[:, 240:] = 200, 200
+    before = np.maximum(stripes, cv2.GaussianBlur(edges, (0, 0), 2))
+    after = cv2.resize(before, (640, 384), interpolation=cv2.INTER_CUBIC)
+    after[:, 400:] = cv2.resize(edges, (640, 384), interpolation=cv2.INTER_NEAREST)[:, 400:]
+    video = probe(make(tmp_path / "any.mp4", width=320, height=192, frames=1)).video
+    album = Album(video, 2)
+    gray = tuple(np.full((96 * scale, 160 * scale), 128, np.uint8) for scale in (1, 2))
+    source = source_picture(Frame(pts=0, planes=(before, gray[0], gray[0]), bit_depth=8))
+    output = output_picture(Frame(pts=0, planes=(after, gray[1], gray[1]), bit_depth=8), 320, 192, 2)
+    comparer = Comparer(320, 192)
+    album.offer(Place(frame=0, time_s=0.0), source, output, comparer.compare(source, output, lambda _: Look()))
+    shown = album.pairs()[0]
+    assert shown.x <= 240 <= shown.x + 128
 
 
 def test_the_album_turns_pictures_as_a_player_does(tmp_path: Path) -> None:

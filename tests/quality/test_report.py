@@ -86,7 +86,7 @@ def test_the_page_is_well_formed_and_says_what_was_done(data: ReportData) -> Non
         "Audio #1 (aac deu): there",
         "Worst block PSNR",
         "at least 20 dB",
-        "Most detailed place",
+        "Most changed place",
         "1 min 1 s",
         "CRF",
         "FFmpeg",
