@@ -72,7 +72,7 @@ def job_id_of(spec: JobSpec) -> str:
 
 
 def _enhance(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
-    from sr_tasks.media.timeline import temporary_table
+    from sr_tasks.demux.timeline import temporary_table
     from sr_tasks.steps import validate
 
     spec = spec_from(args)

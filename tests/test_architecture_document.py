@@ -30,6 +30,15 @@ def test_every_room_has_its_paragraph() -> None:
     assert folders - set(re.findall(r"^\*\*([a-z]+)/\*\*", MAP, re.MULTILINE)) == set()
 
 
+def test_no_room_holds_more_than_its_share_of_the_library() -> None:
+    lines = {
+        room.name: sum(len(module.read_text().splitlines()) for module in room.rglob("*.py"))
+        for room in (REPOSITORY / "sr_tasks").iterdir()
+    }
+    total = sum(lines.values())
+    assert {room: count for room, count in lines.items() if count > 0.13 * total} == {}
+
+
 def test_files_that_documents_name_exist() -> None:
     named = {
         (document.name, path)

@@ -21,8 +21,8 @@ def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
 
 
 def _probe(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    from sr_tasks.demux.timeline import temporary_table
     from sr_tasks.media.probe import glance, probe
-    from sr_tasks.media.timeline import temporary_table
     from sr_tasks.records.media import ReadOptions
     from sr_tasks.storage import transfer, uris
 

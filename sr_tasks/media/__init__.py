@@ -1,1 +1,1 @@
-"""Media: everything that reads or writes video files. PyAV is used here and in `quality` and nowhere else."""
+"""Decodes frames as the network sees them, and encodes them. Files are opened in `demux` and joined in `streams`."""

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from sr_tasks.demux.reading import stored_points
+from sr_tasks.demux.scan import FramePoint, PtsHash
 from sr_tasks.media.fields import presented_points
-from sr_tasks.media.reading import stored_points
-from sr_tasks.media.scan import FramePoint, PtsHash
 from sr_tasks.records.media import UNTOUCHED, Chunk, PicturePlan
 
 MAX_CHUNKS = 1000

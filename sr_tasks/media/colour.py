@@ -10,9 +10,9 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 from av.video.stream import VideoStream
 
+from sr_tasks.demux.described import stream_description
 from sr_tasks.errors import InputUnsupported
 from sr_tasks.media import captions, views
-from sr_tasks.media.described import stream_description
 from sr_tasks.media.side_data import side_data_of
 from sr_tasks.records.colour import FULL, UNSPECIFIED
 from sr_tasks.records.media import Repair

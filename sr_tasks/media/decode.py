@@ -14,14 +14,14 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from loguru import logger
 
+from sr_tasks.demux.scan import PtsHash
+from sr_tasks.demux.source import decoder_of, open_source, picture_stream, translated
 from sr_tasks.errors import InputChanged, InputDamaged
 from sr_tasks.media.captions import captions_of
 from sr_tasks.media.decoded import DecodedFrame
 from sr_tasks.media.fields import first_stored, stored_pts
 from sr_tasks.media.numbered import frames_of, listed_frames
 from sr_tasks.media.present import presented
-from sr_tasks.media.scan import PtsHash
-from sr_tasks.media.source import decoder_of, open_source, picture_stream, translated
 from sr_tasks.records.media import UNTOUCHED, Chunk, MediaInfo, PicturePlan
 
 

@@ -13,10 +13,10 @@ from av.packet import Packet, PacketSideData, packet_sidedata_type_from_literal
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from sr_tasks.demux.scan import PtsHash
 from sr_tasks.errors import ChunkFailed, DiskFull, IntegrityBroken, OutOfMemory
 from sr_tasks.media.captions import with_captions
 from sr_tasks.media.encoders import chunk_options, encoder_options
-from sr_tasks.media.scan import PtsHash
 from sr_tasks.records.codecs import CODECS
 from sr_tasks.records.encode import EncodeSettings
 from sr_tasks.storage.failures import disk_full, is_full

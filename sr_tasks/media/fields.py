@@ -12,11 +12,11 @@ from av.filter import Graph
 from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation
 
+from sr_tasks.demux.scan import FramePoint
 from sr_tasks.errors import InputUnsupported
 from sr_tasks.media import film
 from sr_tasks.media.combing import codes, combing
 from sr_tasks.media.decoded import DecodedFrame, neighbours
-from sr_tasks.media.scan import FramePoint
 from sr_tasks.planes.formats import pixel_format
 from sr_tasks.records.media import Chunk, PicturePlan
 

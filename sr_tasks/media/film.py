@@ -14,9 +14,9 @@ from typing import Final, Generic, Protocol, TypeVar
 import numpy as np
 from av.video.frame import VideoFrame
 
+from sr_tasks.demux.scan import FramePoint
 from sr_tasks.media.combing import Codes, block_means, codes
 from sr_tasks.media.decoded import DecodedFrame, neighbours
-from sr_tasks.media.scan import FramePoint
 from sr_tasks.planes.frames import rows_of
 
 BLOCK: Final = 5

@@ -13,11 +13,11 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from loguru import logger
 
+from sr_tasks.demux.source import NOT_DECODED, open_source, picture_stream, translated
 from sr_tasks.media import film
 from sr_tasks.media.combing import Codes, Combing, codes, combing
 from sr_tasks.media.decoded import neighbours
 from sr_tasks.media.numbered import frames_near
-from sr_tasks.media.source import NOT_DECODED, open_source, picture_stream, translated
 from sr_tasks.records.media import UNTOUCHED, PicturePlan, VideoInfo
 
 DECODED_PX: Final = 60_000_000

@@ -14,10 +14,10 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from loguru import logger
 
+from sr_tasks.demux.source import NOT_DECODED, decoder_of, has_times, open_source, picture_stream, translated
+from sr_tasks.demux.timeline import Row, Timeline
 from sr_tasks.errors import InputChanged, InputDamaged
 from sr_tasks.media.decoded import DecodedFrame
-from sr_tasks.media.source import NOT_DECODED, decoder_of, has_times, open_source, picture_stream, translated
-from sr_tasks.media.timeline import Row, Timeline
 from sr_tasks.records.media import PicturePlan
 
 _FRAME_BYTES_PER_PX: Final = 12

@@ -5,8 +5,8 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
+from sr_tasks.demux.scan import FramePoint, PtsHash
 from sr_tasks.media.chunks import points_of
-from sr_tasks.media.scan import FramePoint, PtsHash
 from sr_tasks.records.media import Chunk, MediaInfo, VideoInfo
 
 _DECODED_PX = 100_000_000

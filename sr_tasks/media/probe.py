@@ -12,14 +12,14 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from sr_tasks.demux.changes import look_of
+from sr_tasks.demux.described import codec_name, cropping
+from sr_tasks.demux.reading import Shown, Times, chosen_stream, read_times
+from sr_tasks.demux.scan import StreamTally
+from sr_tasks.demux.source import NOT_DECODED, decoder_of, open_source, picture_stream, translated
 from sr_tasks.errors import InputInvalid, InputTooLarge, InputUnsupported
-from sr_tasks.media.changes import look_of
 from sr_tasks.media.colour import chroma_location, contradictions, lost_side_data, refuse_own_colours, tags_of
-from sr_tasks.media.described import codec_name, cropping
-from sr_tasks.media.reading import Shown, Times, chosen_stream, read_times
-from sr_tasks.media.scan import StreamTally
 from sr_tasks.media.side_data import side_data_of
-from sr_tasks.media.source import NOT_DECODED, decoder_of, open_source, picture_stream, translated
 from sr_tasks.media.views import view_of
 from sr_tasks.planes import rgb
 from sr_tasks.planes.formats import pixel_format

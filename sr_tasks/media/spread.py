@@ -14,12 +14,12 @@ from av.video.stream import VideoStream
 from loguru import logger
 from numpy.typing import NDArray
 
+from sr_tasks.demux.source import NOT_DECODED, decoder_of, open_source, picture_stream, translated
 from sr_tasks.errors import InputInvalid
 from sr_tasks.media.decoded import DecodedFrame
 from sr_tasks.media.fields import stored_pts
 from sr_tasks.media.numbered import frames_near
 from sr_tasks.media.present import presented
-from sr_tasks.media.source import NOT_DECODED, decoder_of, open_source, picture_stream, translated
 from sr_tasks.planes.frames import planes_of
 from sr_tasks.records.media import UNTOUCHED, PicturePlan, VideoInfo
 

@@ -16,13 +16,13 @@ from av.packet import Packet
 from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 
-from sr_tasks.media.clock import packets_on_one_clock
-from sr_tasks.media.convert import Continuous
-from sr_tasks.media.source import open_source, translated
-from sr_tasks.media.texts import Shown, Texts
+from sr_tasks.demux.clock import packets_on_one_clock
+from sr_tasks.demux.source import open_source, translated
 from sr_tasks.records.assessment import Finding
 from sr_tasks.records.containers import loses_nothing
 from sr_tasks.records.media import ClockPart, MediaInfo, StreamPlan
+from sr_tasks.streams.convert import Continuous
+from sr_tasks.streams.texts import Shown, Texts
 
 _STYLE = re.compile(r"\{[^}]*\}")
 _CODEC_FRAME_S = Fraction(1, 20)

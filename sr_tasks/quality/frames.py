@@ -10,8 +10,8 @@ import av
 import av.error
 from av.video.frame import VideoFrame
 
+from sr_tasks.demux.source import open_source
 from sr_tasks.media.decode import ChunkReader, whole
-from sr_tasks.media.source import open_source
 from sr_tasks.planes.arrays import Plane
 from sr_tasks.planes.frames import planes_of
 from sr_tasks.records.media import Chunk, MediaInfo

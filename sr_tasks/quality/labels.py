@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from av.stream import Disposition
 
-from sr_tasks.media import languages
 from sr_tasks.records.assessment import Finding
 from sr_tasks.records.media import MediaInfo, StreamInfo, StreamPlan
+from sr_tasks.streams import languages
 
 _MARKS = {
     "default": Disposition.default,

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from av.packet import Packet
 from av.stream import AttachmentStream
 
-from sr_tasks.media.clock import packets_on_one_clock
-from sr_tasks.media.described import codec_name
-from sr_tasks.media.source import open_source, translated
-from sr_tasks.media.streams import is_cover
+from sr_tasks.demux.clock import packets_on_one_clock
+from sr_tasks.demux.described import codec_name
+from sr_tasks.demux.source import open_source, translated
 from sr_tasks.records.media import MediaInfo
+from sr_tasks.streams.plan import is_cover
 
 if TYPE_CHECKING:
     from hashlib import _Hash

@@ -1,7 +1,7 @@
 """The containers that outputs may have, and what becomes of the streams that a container does not hold.
 
 A further container is one row in each table. Whether a stream is held at all is asked of FFmpeg's muxer itself
-(`media/streams.py`); these tables say what is tried instead where it is not.
+(`streams/plan.py`); these tables say what is tried instead where it is not.
 """
 
 from typing import Final

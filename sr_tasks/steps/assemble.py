@@ -7,7 +7,6 @@ from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.jobs.status import Task
-from sr_tasks.media.assemble import ChunkFile, assemble
 from sr_tasks.records.job import ModelRecord, OutputRecord, PlanRecord, SourceRecord
 from sr_tasks.steps.shared.markers import marker_of
 from sr_tasks.steps.shared.source import require_unchanged
@@ -15,6 +14,7 @@ from sr_tasks.steps.shared.timing import timed
 from sr_tasks.storage.atomic import replacing, sweep_partials
 from sr_tasks.storage.hashing import sha256_file
 from sr_tasks.storage.workdir import ChunkStore
+from sr_tasks.streams.assemble import ChunkFile, assemble
 
 
 @timed(Task.ASSEMBLE)

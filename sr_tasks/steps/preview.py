@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from sr_tasks.config import Settings
+from sr_tasks.demux.timeline import temporary_table
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.media.timeline import temporary_table
 from sr_tasks.records.job import SourceRecord
 from sr_tasks.steps import validate
 from sr_tasks.steps.rehearsal import rehearse

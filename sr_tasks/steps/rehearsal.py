@@ -15,12 +15,12 @@ from pydantic import ValidationError
 from sr_tasks.config import Settings
 from sr_tasks.inference.machine import task_bytes
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.media.confined import Bounds, confined
 from sr_tasks.records.cards import GateLimits
 from sr_tasks.records.codecs import Preset
 from sr_tasks.records.job import SourceRecord
 from sr_tasks.records.rehearsal import Rehearsal
 from sr_tasks.registry.registry import Registry
+from sr_tasks.steps.shared.confined import Bounds, confined
 from sr_tasks.steps.shared.fingerprint import code_version
 from sr_tasks.storage.atomic import write_text
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from sr_tasks.config import Settings
+from sr_tasks.demux.excerpt import excerpt
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.media.excerpt import excerpt
 from sr_tasks.media.places import FRAMES_AT_CHANGE, chosen
 from sr_tasks.records.cards import GateLimits
 from sr_tasks.records.codecs import Preset

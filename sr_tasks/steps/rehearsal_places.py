@@ -13,7 +13,6 @@ from sr_tasks.config import Settings
 from sr_tasks.errors import DiskFull, InputDamaged, InputRefused, OutOfMemory, RehearsalFailed, SrError
 from sr_tasks.inference.loop import upscale_chunk
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.media.assemble import ChunkFile, reorder_depth
 from sr_tasks.media.decode import ChunkReader
 from sr_tasks.media.encode import ChunkWriter, prove_chunk
 from sr_tasks.media.places import Place
@@ -27,6 +26,7 @@ from sr_tasks.records.encode import EncodeSettings
 from sr_tasks.records.job import SourceRecord
 from sr_tasks.records.media import Chunk, MediaInfo
 from sr_tasks.steps.resampler import Resampler, note
+from sr_tasks.streams.assemble import ChunkFile, reorder_depth
 
 _AS_THEY_ARE: Final = (InputRefused, InputDamaged, OutOfMemory, DiskFull)
 _HELD_BYTES: Final = 256 << 20

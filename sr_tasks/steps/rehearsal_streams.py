@@ -7,12 +7,12 @@ from pathlib import Path
 from loguru import logger
 
 from sr_tasks.errors import ContainerMismatch, DiskFull, OutOfMemory, RehearsalFailed, SrError
-from sr_tasks.media.assemble import assemble
 from sr_tasks.media.probe import probe
 from sr_tasks.quality import integrity
 from sr_tasks.records.assessment import Assessment
 from sr_tasks.records.media import StreamPlan
 from sr_tasks.steps.rehearsal_places import Made, Trial
+from sr_tasks.streams.assemble import assemble
 
 
 class Joining:

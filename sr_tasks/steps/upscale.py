@@ -18,7 +18,6 @@ from sr_tasks.inference.opened import open_session
 from sr_tasks.inference.priority import giving_way
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.media.assemble import reorder_depth
 from sr_tasks.media.decode import ChunkReader
 from sr_tasks.media.encode import ChunkWriter, prove_chunk
 from sr_tasks.records.job import ModelRecord, PlanRecord, SourceRecord
@@ -29,6 +28,7 @@ from sr_tasks.steps.shared.encoding import encode_settings
 from sr_tasks.steps.shared.source import require_unchanged
 from sr_tasks.storage.space import SpaceWatch
 from sr_tasks.storage.workdir import ChunkStore
+from sr_tasks.streams.assemble import reorder_depth
 from sr_tasks.telemetry import devices
 from sr_tasks.telemetry.progress import FramesDone, Observers, Progress, ProgressFile
 from sr_tasks.telemetry.statsd import Instruments

@@ -10,6 +10,7 @@ from typing import Any
 from loguru import logger
 
 from sr_tasks.config import Settings
+from sr_tasks.demux.timeline import temporary_table
 from sr_tasks.errors import (
     DiskTooSmall,
     InputTooLarge,
@@ -19,15 +20,12 @@ from sr_tasks.errors import (
 )
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.media.beside import rows_beside
-from sr_tasks.media.first_look import Findings, first_look, planned_streams
-from sr_tasks.media.tags import without_private
-from sr_tasks.media.timeline import temporary_table
 from sr_tasks.planes.targets import for_codec
 from sr_tasks.records.containers import TARGETS, holds
 from sr_tasks.records.job import OutputRecord, SourceRecord
 from sr_tasks.records.media import MediaInfo, ReadOptions, StreamPlan, VideoInfo
 from sr_tasks.steps.shared.choice import Choice, choose, kept, require_possible
+from sr_tasks.steps.shared.first_look import Findings, first_look, planned_streams
 from sr_tasks.steps.shared.manifest import SIDECARS
 from sr_tasks.steps.shared.source import first_bounds
 from sr_tasks.storage import transfer, uris
@@ -35,6 +33,8 @@ from sr_tasks.storage.atomic import replacing
 from sr_tasks.storage.hashing import sha256_file
 from sr_tasks.storage.transfer import SourceStat
 from sr_tasks.storage.uris import LocalFile, Location
+from sr_tasks.streams.beside import rows_beside
+from sr_tasks.streams.tags import without_private
 
 TABLE = "frames.table"
 """In the job folder: what comes out of a source whose packets do not say it."""

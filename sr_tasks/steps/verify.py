@@ -4,16 +4,16 @@ from pathlib import Path
 from typing import Any
 
 from sr_tasks.config import Settings
+from sr_tasks.demux.timeline import temporary_table
 from sr_tasks.errors import InputUnsupported
 from sr_tasks.media.probe import glance, probe
-from sr_tasks.media.streams import plan_streams
-from sr_tasks.media.timeline import temporary_table
 from sr_tasks.quality.gate import judge
 from sr_tasks.records.assessment import Decision
 from sr_tasks.records.media import MediaInfo, StreamPlan
 from sr_tasks.registry.registry import Registry
 from sr_tasks.steps.shared.comparison import compare, figures
 from sr_tasks.storage import transfer, uris
+from sr_tasks.streams.plan import plan_streams
 from sr_tasks.telemetry.progress import Progress
 
 

@@ -67,11 +67,11 @@ from sr_airflow import limits
 from sr_airflow.limits import limited
 from sr_tasks.config import Settings
 from sr_tasks.errors import ChunkFailed, OutOfMemory
+from sr_tasks.demux.source import open_source
 from sr_tasks.inference import backend
 from sr_tasks.media.decode import ChunkReader
-from sr_tasks.records.media import Chunk
 from sr_tasks.media.probe import probe
-from sr_tasks.media.source import open_source
+from sr_tasks.records.media import Chunk
 
 limits._LEAST_BYTES = 0
 fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())

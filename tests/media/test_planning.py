@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sr_tasks.demux.scan import FramePoint
 from sr_tasks.media.chunks import _cut
-from sr_tasks.media.scan import FramePoint
 
 frames = st.lists(st.tuples(st.integers(1, 5000), st.booleans()), min_size=1, max_size=200)
 

@@ -11,11 +11,11 @@ import pytest
 
 from sr_tasks.config import Settings
 from sr_tasks.media.probe import probe
-from sr_tasks.media.streams import plan_streams
 from sr_tasks.quality import gate, integrity
 from sr_tasks.quality.consistency import assess
 from sr_tasks.records.assessment import Decision, Verdict
 from sr_tasks.registry.registry import ModelEntry, Registry
+from sr_tasks.streams.plan import plan_streams
 from tests.quality.test_gate_catches import (
     SOURCES,
     VERYFAST,

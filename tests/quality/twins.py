@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 
 from sr_tasks.media.probe import probe
-from sr_tasks.media.streams import plan_streams
 from sr_tasks.quality import gate, integrity
 from sr_tasks.quality.consistency import assess
 from sr_tasks.quality.pictures import Album
 from sr_tasks.records.assessment import Assessment, IntegrityReport, Verdict
 from sr_tasks.records.cards import GateLimits
 from sr_tasks.records.media import MediaInfo, StreamPlan
+from sr_tasks.streams.plan import plan_streams
 
 LIMITS = GateLimits(global_psnr_min=26, frame_psnr_min=24, block_psnr_min=20, ssim_min=0.5)
 """The limits that these tests prove; the shipped cards carry the same."""

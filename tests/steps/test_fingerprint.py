@@ -30,8 +30,8 @@ def version_after_a_comment(tree: Path, module: str) -> str:
 
 @pytest.mark.parametrize(
     "module",
-    ["graphs/rgb.py", "inference/loop.py", "inference/backends/pool.py", "media/encode.py", "planes/frames.py",
-     "records/media.py", "records/cards.py"],
+    ["graphs/rgb.py", "inference/loop.py", "inference/backends/pool.py", "media/encode.py", "demux/scan.py",
+     "planes/frames.py", "records/media.py", "records/cards.py"],
 )  # fmt: skip
 def test_an_edit_of_what_makes_a_chunk_changes_the_fingerprint(tree: Path, module: str) -> None:
     assert version_after_a_comment(tree, module) != code_version()
@@ -41,7 +41,7 @@ def test_an_edit_of_what_makes_a_chunk_changes_the_fingerprint(tree: Path, modul
     "module",
     ["intake/mlflow.py", "release/rule.py", "release/golden/items.py", "quality/gate.py", "quality/report.py",
      "records/assessment.py", "records/rehearsal.py", "registry/channels.py", "commands/models.py", "training/train.py",
-     "telemetry/logs.py"],
+     "streams/assemble.py", "streams/plan.py", "telemetry/logs.py"],
 )  # fmt: skip
 def test_an_edit_of_anything_else_keeps_the_chunks(tree: Path, module: str) -> None:
     assert version_after_a_comment(tree, module) == code_version()

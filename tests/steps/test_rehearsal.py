@@ -12,10 +12,10 @@ from sr_tasks.config import Settings
 from sr_tasks.errors import InputUnsupported, IntegrityBroken, RehearsalFailed
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.media import confined
 from sr_tasks.records.job import SourceRecord
 from sr_tasks.steps import rehearsal_places, rehearsal_streams, validate
 from sr_tasks.steps.resampler import Resampler
+from sr_tasks.steps.shared import confined
 from tests.clips import Clip, make
 from tests.readers import H264, ffmpeg
 from tests.steps.conftest import Enhance

@@ -8,13 +8,13 @@ from sr_tasks.config import Settings
 from sr_tasks.errors import LicenceNotAllowed, ModelRejected, QualityRefused, UsageError
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import AUTO, JobSpec
-from sr_tasks.media.first_look import measured
 from sr_tasks.records.degradation import Degradation
 from sr_tasks.records.job import SourceRecord
 from sr_tasks.records.media import MediaInfo, VideoInfo
 from sr_tasks.registry.licences import require_licence
 from sr_tasks.registry.registry import ModelEntry, Registry
 from sr_tasks.registry.routing import Facts, load_routing
+from sr_tasks.steps.shared.first_look import measured
 from sr_tasks.steps.shared.source import first_bounds
 
 _DECIDING = ("source", "scale", "model", "restore", "content", "tenant")

@@ -30,7 +30,7 @@ _RECORDS = (
     "prepared",
     "spdx",
 )
-CHUNK_CODE: Final = ("graphs", "inference", "media", "planes", *(f"records/{name}.py" for name in _RECORDS))
+CHUNK_CODE: Final = ("demux", "graphs", "inference", "media", "planes", *(f"records/{name}.py" for name in _RECORDS))
 """Folders and files of the library that can change a chunk's bytes: these rooms, and the records that they read."""
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from sr_tasks.config import Settings
 from sr_tasks.errors import InputChanged
 from sr_tasks.inference.machine import task_bytes
-from sr_tasks.media.confined import Bounds
-from sr_tasks.media.first_look import bounds_for
 from sr_tasks.records.job import SourceRecord
+from sr_tasks.steps.shared.confined import Bounds
+from sr_tasks.steps.shared.first_look import bounds_for
 from sr_tasks.storage import transfer, uris
 from sr_tasks.storage.uris import LocalFile
 

@@ -13,8 +13,8 @@ from typing import BinaryIO, Final, NamedTuple
 
 import numpy as np
 
+from sr_tasks.demux.scan import FramePoint
 from sr_tasks.errors import IntegrityBroken
-from sr_tasks.media.scan import FramePoint
 
 KEYFRAME: Final = 1
 DAMAGED: Final = 2

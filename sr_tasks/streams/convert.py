@@ -17,8 +17,8 @@ from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 
 from sr_tasks.errors import InputUnsupported
-from sr_tasks.media.texts import TextConverter
 from sr_tasks.records.containers import QUICKTIME, is_lossless
+from sr_tasks.streams.texts import TextConverter
 
 _GAP_S = Fraction(1, 25)
 """Time stamps of sound may be off by that much, about a codec frame, before silence is put in or samples are cut."""

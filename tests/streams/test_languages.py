@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from sr_tasks.media.languages import held, is_same
+from sr_tasks.streams.languages import held, is_same
 
 CODES = "eng deu ger fra fre nld dut zho chi ell gre swe spa por jpn rus ces cze hrv srp nob gle glg mri en en-GB und"
 

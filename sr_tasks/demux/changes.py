@@ -8,7 +8,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from sr_tasks.media.source import NOT_DECODED
+from sr_tasks.demux.source import NOT_DECODED
 
 _HEAD_BYTES: Final = 4096
 """Headers lie at the beginning of a packet."""

@@ -16,12 +16,12 @@ import pytest
 from pydantic import BaseModel
 
 from sr_tasks.errors import InputInvalid, InputTooLarge, InputUnsupported, SrError, StepTimedOut, TransientError
-from sr_tasks.media import confined as module
-from sr_tasks.media import first_look as looking
-from sr_tasks.media.confined import Bounds, confined
 from sr_tasks.media.degradation import measure
-from sr_tasks.media.first_look import bounds_for, first_look, measured, planned_streams
 from sr_tasks.media.probe import glance, probe
+from sr_tasks.steps.shared import confined as module
+from sr_tasks.steps.shared import first_look as looking
+from sr_tasks.steps.shared.confined import Bounds, confined
+from sr_tasks.steps.shared.first_look import bounds_for, first_look, measured, planned_streams
 from tests.clips import Clip, make
 
 ROOMY = Bounds(memory_bytes=512 << 20, cpu_s=60)

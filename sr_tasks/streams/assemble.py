@@ -14,20 +14,20 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
+from sr_tasks.demux.clock import packets_on_one_clock
+from sr_tasks.demux.scan import PtsHash
+from sr_tasks.demux.source import open_source, translated
 from sr_tasks.errors import IntegrityBroken
 from sr_tasks.jobs.spec import Strip
-from sr_tasks.media import languages, tags
-from sr_tasks.media.clock import packets_on_one_clock
-from sr_tasks.media.convert import Converter, Copy, converter, copied
-from sr_tasks.media.display_size import reserve_display_size, write_display_size
 from sr_tasks.media.encode import encode_error, open_chunk, read_packets
-from sr_tasks.media.scan import PtsHash
-from sr_tasks.media.source import open_source, translated
-from sr_tasks.media.stated import Statement, stating
-from sr_tasks.media.streams import is_cover
-from sr_tasks.media.trial import timed
 from sr_tasks.records.containers import MUXER_OPTIONS, QUICKTIME, TARGETS
 from sr_tasks.records.media import NO_HDR, ClockPart, HdrInfo, StreamPlan, VideoInfo
+from sr_tasks.streams import languages, tags
+from sr_tasks.streams.convert import Converter, Copy, converter, copied
+from sr_tasks.streams.display_size import reserve_display_size, write_display_size
+from sr_tasks.streams.plan import is_cover
+from sr_tasks.streams.stated import Statement, stating
+from sr_tasks.streams.trial import timed
 
 _COVER_TYPES = {"mjpeg": ("jpg", "image/jpeg")} | {
     name: (name, f"image/{name}") for name in ("png", "bmp", "gif", "webp")

@@ -9,15 +9,15 @@ from typing import Any, Final, NamedTuple
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from sr_tasks.demux import timeline
+from sr_tasks.demux.changes import Look
+from sr_tasks.demux.described import programs
+from sr_tasks.demux.listing import FITTED, Listing
+from sr_tasks.demux.listing import Times as Source
+from sr_tasks.demux.scan import MPEG_VIDEO, FramePoint, PointTally, Scan, StreamTally
+from sr_tasks.demux.source import ATTACHED_PIC, has_times, open_source, picture_stream
+from sr_tasks.demux.timeline import Timeline
 from sr_tasks.errors import InputInvalid, InputUnsupported, UsageError
-from sr_tasks.media import timeline
-from sr_tasks.media.changes import Look
-from sr_tasks.media.described import programs
-from sr_tasks.media.listing import FITTED, Listing
-from sr_tasks.media.listing import Times as Source
-from sr_tasks.media.scan import MPEG_VIDEO, FramePoint, PointTally, Scan, StreamTally
-from sr_tasks.media.source import ATTACHED_PIC, has_times, open_source, picture_stream
-from sr_tasks.media.timeline import Timeline
 from sr_tasks.records.media import PicturePlan, ReadOptions, Repair
 from sr_tasks.storage.atomic import replacing
 

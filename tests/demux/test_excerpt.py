@@ -8,8 +8,8 @@ import av
 import pytest
 from av.container import InputContainer
 
-from sr_tasks.media.excerpt import excerpt, limited
-from sr_tasks.media.source import open_source
+from sr_tasks.demux.excerpt import excerpt, limited
+from sr_tasks.demux.source import open_source
 from tests.readers import ffmpeg
 
 SIZE = ("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=60")

@@ -14,12 +14,12 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from sr_tasks.demux.changes import Changes, Look, alone
+from sr_tasks.demux.clock import Clock
+from sr_tasks.demux.field_pictures import FieldPictures
+from sr_tasks.demux.sound import Wholeness
+from sr_tasks.demux.source import has_times, translated
 from sr_tasks.errors import InputUnsupported
-from sr_tasks.media.changes import Changes, Look, alone
-from sr_tasks.media.clock import Clock
-from sr_tasks.media.field_pictures import FieldPictures
-from sr_tasks.media.sound import Wholeness
-from sr_tasks.media.source import has_times, translated
 
 _REORDER = 64
 """Packets held back to sort time stamps; four times the deepest reordering a codec allows."""

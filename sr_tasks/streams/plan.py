@@ -8,16 +8,16 @@ from av.container import InputContainer
 from av.stream import AttachmentStream, Disposition, Stream
 from av.subtitles.stream import SubtitleStream
 
+from sr_tasks.demux.described import code_tags, codec_name, own_layouts, streams_outside
+from sr_tasks.demux.source import ATTACHED_PIC, open_source, translated
 from sr_tasks.errors import ContainerMismatch
 from sr_tasks.jobs.spec import Strip
-from sr_tasks.media import tags
-from sr_tasks.media.described import code_tags, codec_name, own_layouts, streams_outside
-from sr_tasks.media.source import ATTACHED_PIC, open_source, translated
-from sr_tasks.media.trial import Trials
 from sr_tasks.records import containers
 from sr_tasks.records.codecs import CODECS
 from sr_tasks.records.containers import TARGETS, holds
 from sr_tasks.records.media import MediaInfo, StreamPlan
+from sr_tasks.streams import tags
+from sr_tasks.streams.trial import Trials
 
 _CHAPTERS = "kept as chapters"
 _TIME_CODE = "written anew from the time code tag of the video"

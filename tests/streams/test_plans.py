@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from sr_tasks.media.probe import probe
-from sr_tasks.media.streams import plan_streams
 from sr_tasks.records.codecs import CODECS
 from sr_tasks.records.containers import TARGETS
+from sr_tasks.streams.plan import plan_streams
 from tests import readers
 
 LAYOUTS = {6: "5.1", 8: "7.1"}

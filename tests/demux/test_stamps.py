@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sr_tasks.media.stamps import Ascending
+from sr_tasks.demux.stamps import Ascending
 
 
 def repaired(stamps: list[int | None], step: int = 40) -> list[int]:

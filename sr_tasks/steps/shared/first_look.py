@@ -6,13 +6,13 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from sr_tasks.jobs.spec import Fields, Strip
-from sr_tasks.media.confined import Bounds, confined
 from sr_tasks.media.degradation import measure
 from sr_tasks.media.field_plan import with_fields
 from sr_tasks.media.probe import glance, probe
-from sr_tasks.media.streams import plan_streams
 from sr_tasks.records.degradation import Degradation
 from sr_tasks.records.media import AS_IT_SAYS, UNTOUCHED, MediaInfo, PicturePlan, ReadOptions, StreamPlan, VideoInfo
+from sr_tasks.steps.shared.confined import Bounds, confined
+from sr_tasks.streams.plan import plan_streams
 
 _BYTES_PER_PX = 96
 """Sixteen reference frames of the largest kind, 12-bit 4:4:4: more no codec holds."""

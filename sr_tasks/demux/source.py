@@ -12,8 +12,8 @@ from av.container import InputContainer
 from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
+from sr_tasks.demux.excerpt import limited
 from sr_tasks.errors import InputInvalid, InputNotFound, InputUnreadable, InputUnsupported, OutOfMemory
-from sr_tasks.media.excerpt import limited
 
 _CONTAINERS = (
     "mov", "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "mxf", "ogg", "ivf", "nut", "dv", "rm", "wtv", "gxf",

@@ -14,8 +14,8 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 
+from sr_tasks.demux.sound import Wholeness, heard
 from sr_tasks.errors import InputUnsupported
-from sr_tasks.media.sound import Wholeness, heard
 from sr_tasks.records.media import ClockPart
 
 BACK_S: Final = 0.1

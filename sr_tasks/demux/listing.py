@@ -16,12 +16,12 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from sr_tasks.media.changes import Look, look_of
-from sr_tasks.media.clock import Unrolled
-from sr_tasks.media.scan import NULL_FRAME_BYTES
-from sr_tasks.media.source import NOT_DECODED, translated
-from sr_tasks.media.stamps import Ascending
-from sr_tasks.media.timeline import CHANGED, DAMAGED, KEYFRAME, Row
+from sr_tasks.demux.changes import Look, look_of
+from sr_tasks.demux.clock import Unrolled
+from sr_tasks.demux.scan import NULL_FRAME_BYTES
+from sr_tasks.demux.source import NOT_DECODED, translated
+from sr_tasks.demux.stamps import Ascending
+from sr_tasks.demux.timeline import CHANGED, DAMAGED, KEYFRAME, Row
 from sr_tasks.records.media import ClockPart, Repair
 
 Times = Literal["own", "order", "count"]

@@ -9,17 +9,17 @@ from typing import get_args
 import av
 import pytest
 
+from sr_tasks.demux.scan import PtsHash
 from sr_tasks.errors import UsageError
 from sr_tasks.jobs.spec import job_spec
-from sr_tasks.media.assemble import ChunkFile, assemble, reorder_depth
 from sr_tasks.media.encode import ChunkWriter, prove_chunk
 from sr_tasks.media.probe import probe
-from sr_tasks.media.scan import PtsHash
-from sr_tasks.media.streams import plan_streams
 from sr_tasks.records.codecs import CODECS, Codec, VideoCodec
 from sr_tasks.records.containers import TARGETS, holds
 from sr_tasks.records.encode import EncodeSettings
 from sr_tasks.records.media import HdrInfo, VideoInfo
+from sr_tasks.streams.assemble import ChunkFile, assemble, reorder_depth
+from sr_tasks.streams.plan import plan_streams
 from tests.clips import Clip, make, pts_of
 
 ROWS = [pytest.param(row, id=row.name) for row in CODECS.values()]

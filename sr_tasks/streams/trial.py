@@ -16,10 +16,10 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from loguru import logger
 
+from sr_tasks.demux.described import codec_name
 from sr_tasks.errors import InputUnsupported
-from sr_tasks.media.convert import converter, copied
-from sr_tasks.media.described import codec_name
 from sr_tasks.records.containers import MUXER_OPTIONS
+from sr_tasks.streams.convert import converter, copied
 
 _PACKETS = {"audio": 16, "subtitle": 8}
 """How many of each stream are tried; one of any other kind."""
