@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from sr_tasks.errors import UsageError
 from sr_tasks.records.codecs import CODECS, Codec, Preset, VideoCodec
+from sr_tasks.records.layout import ANY, PixelWish
 
 AUTO: Final = "auto"
 Content = Literal["any", "live", "animation", "screen"]
@@ -14,6 +15,7 @@ Fields = Literal["single", "double", "film", "refuse"]
 Strip = Literal["nothing", "location", "device", "all"]
 ReviewWish = Literal["auto", "always", "never"]
 Priority = Literal["low", "normal", "high"]
+ChromaWish = Literal["auto", "420", "422", "444"]
 
 
 _DEFAULT_CRFS = ", ".join(f"{row.crf} for {row.name}" for row in CODECS.values() if row.crf is not None)
@@ -135,6 +137,22 @@ class JobSpec(BaseModel):
         description="Speed of the encoder against size of the file.",
         json_schema_extra={"section": "Encoding"},
     )
+    bit_depth: int | None = Field(
+        default=None,
+        title="Bit depth",
+        description="Bits of each sample of the output: 8 or 10; hevc and ffv1 have 12 too. Empty: the source's, as "
+        "far as the codec holds it.",
+        ge=8,
+        le=16,
+        json_schema_extra={"section": "Encoding"},
+    )
+    chroma: ChromaWish = Field(
+        default="auto",
+        title="Chroma",
+        description="How fine the colours of the output are: 420 plays everywhere, 422 and 444 are for editing. prores "
+        "is 422 HQ or 4444. auto: the source's, as far as the codec holds it.",
+        json_schema_extra={"section": "Encoding"},
+    )
     gate: bool = Field(
         default=True,
         title="Quality gate",
@@ -176,6 +194,28 @@ class JobSpec(BaseModel):
         if self.crf is not None and self.crf > row.max_crf:
             raise ValueError(f"crf={self.crf} is past what codec={row.name} takes; it takes 0 to {row.max_crf}")
         return self
+
+    @model_validator(mode="after")
+    def _codec_has_pixels(self) -> Self:
+        row, wish = self.video_codec, self.pixels
+        layouts = row.layouts
+        if any(wish.admits(layout) for layout in layouts):
+            return self
+        depths = sorted({layout.bit_depth for layout in layouts if wish.chroma in (None, layout.chroma)})
+        if not depths:
+            held = sorted({layout.chroma for layout in layouts} - {"gray"})
+            raise ValueError(f"codec={row.name} has no chroma={self.chroma}; it has {', '.join(held)}")
+        of = f" of chroma={self.chroma}" if wish.chroma else ""
+        raise ValueError(
+            f"codec={row.name}{of} has no bit_depth={self.bit_depth}; it has {', '.join(map(str, depths))}"
+        )
+
+    @property
+    def pixels(self) -> PixelWish:
+        """What is asked of the output's samples."""
+        if self.bit_depth is None and self.chroma == "auto":
+            return ANY
+        return PixelWish(bit_depth=self.bit_depth, chroma=None if self.chroma == "auto" else self.chroma)
 
     @property
     def video_codec(self) -> VideoCodec:

@@ -17,7 +17,7 @@ from sr_tasks.planes.formats import PixelFormat, Sampling, pixel_format
 from sr_tasks.records.codecs import CODECS, VideoCodec
 from sr_tasks.records.colour import FULL, LIMITED, range_of
 from sr_tasks.records.containers import TARGETS
-from sr_tasks.records.layout import PlaneLayout
+from sr_tasks.records.layout import ANY, PixelWish, PlaneLayout
 from sr_tasks.records.media import Chroma, MediaInfo
 
 _CHROMA: Final[dict[Sampling, tuple[Chroma, ...]]] = {
@@ -25,7 +25,7 @@ _CHROMA: Final[dict[Sampling, tuple[Chroma, ...]]] = {
     "411": ("422", "444", "420"),
     "420": ("420", "422", "444"),
     "422": ("422", "444", "420"),
-    "440": ("444", "420"),
+    "440": ("444", "420", "422"),
     "444": ("444", "422", "420"),
     "gray": ("gray", "420", "422", "444"),
 }
@@ -61,14 +61,14 @@ def _facts(name: str, working: "WorkingFormat") -> dict[str, Any]:
     }
 
 
-def for_codec(media: MediaInfo, codec: str, muxer: str, *, strict: bool = False) -> MediaInfo:
+def for_codec(media: MediaInfo, codec: str, muxer: str, *, strict: bool = False, wish: PixelWish = ANY) -> MediaInfo:
     """What `media` is to a job that encodes with `codec` into a file of FFmpeg's `muxer`: its pictures in a format that
-    both hold.
+    both hold and that is as wished for.
 
     Raises InputUnsupported if there is none, and, where the job is `strict`, if alpha or depth would be lost.
     """
     name, color_range = media.video.source_pix_fmt, range_of(media.video)
-    working = working_format(name, codec, color_range, muxer)
+    working = working_format(name, codec, color_range, muxer, wish)
     if strict and working.loses:
         fitting = [row.name for row in CODECS.values() if not _losses_of(name, color_range, row)]
         raise InputUnsupported(
@@ -104,11 +104,11 @@ def _losses_of(name: str, color_range: int, row: VideoCodec) -> tuple[str, ...]:
 
 
 def working_format(
-    name: str, codec: str | None = None, color_range: int = 0, muxer: str | None = None
+    name: str, codec: str | None = None, color_range: int = 0, muxer: str | None = None, wish: PixelWish = ANY
 ) -> WorkingFormat:
     """The working format of an FFmpeg pixel format, for a job that encodes with `codec` into a file of `muxer` (None:
     into one that holds all the codec can). `color_range` is the AVColorRange of the pictures, as far as the format does
-    not say it.
+    not say it. What is lost because it is wished for counts as a change.
 
     Raises InputUnsupported for formats that cannot be brought to one, or that the codec holds nothing like.
     """
@@ -119,13 +119,17 @@ def working_format(
         raise InputUnsupported(
             f"{codec} holds no pixel format near the source's {name}.", hint="Choose another codec, e.g. ffv1."
         )
-    layout = min(fitting, key=lambda one: _cost(source, one))
+    nearest = min(fitting, key=lambda one: _cost(source, one))
+    wished = [layout for layout in fitting if wish.admits(layout)]
+    layout = min(wished, key=lambda one: _cost(source, one)) if wished else nearest
+    is_asked = layout != nearest
     is_full = source.is_full_range or color_range == FULL
     new_range = LIMITED if is_full and codec is not None and CODECS[codec].is_limited_range else 0
+    losses = tuple(_losses(source, layout, codec, new_range, is_asked=is_asked))
     return WorkingFormat(
         layout=layout,
-        changes=tuple(_changes(name, source, layout, new_range)),
-        loses=tuple(_losses(source, layout, codec, new_range)),
+        changes=(*_changes(name, source, layout, new_range), *(losses if is_asked else ())),
+        loses=() if is_asked else losses,
         color_range=new_range,
     )
 
@@ -134,9 +138,8 @@ def _layouts(codec: str | None, muxer: str | None) -> Iterable[PlaneLayout]:
     if codec is None:
         return EVERY
     row = CODECS[codec]
-    layouts = [layout for layout in map(PlaneLayout.of, sorted(row.pix_fmts)) if layout is not None]
     is_held = muxer is None or muxer in row.alpha_muxers
-    return [layout for layout in layouts if is_held or not layout.has_alpha]
+    return [layout for layout in row.layouts if is_held or not layout.has_alpha]
 
 
 def _wanted_bits(source: PixelFormat) -> int:
@@ -167,15 +170,20 @@ def _changes(name: str, source: PixelFormat, layout: PlaneLayout, new_range: int
         yield "full range becomes limited range"
 
 
-def _losses(source: PixelFormat, layout: PlaneLayout, codec: str | None, new_range: int) -> Iterable[str]:
+def _losses(
+    source: PixelFormat, layout: PlaneLayout, codec: str | None, new_range: int, *, is_asked: bool
+) -> Iterable[str]:
     holder = codec or "the working format"
     with_alpha = " with alpha" if layout.has_alpha else ""
     if source.bit_depth > layout.bit_depth:
-        yield f"{source.bit_depth} bits are rounded to {layout.bit_depth}, as {holder} holds no more"
+        because = "was asked for" if is_asked else f"{holder} holds no more"
+        yield f"{source.bit_depth} bits are rounded to {layout.bit_depth}, as {because}"
     if _is_coarser(source, layout):
-        yield f"chroma is resampled to {_spoken(layout.chroma)}, as {holder} holds no finer one{with_alpha}"
+        because = "was asked for" if is_asked else f"{holder} holds no finer one{with_alpha}"
+        yield f"chroma is resampled to {_spoken(layout.chroma)}, as {because}"
     if source.is_rgb and layout.bit_depth < _wanted_bits(source) <= 10:
-        yield f"RGB is rounded, as {holder} holds {layout.bit_depth} bits and {_wanted_bits(source)} are needed"
+        because = "was asked for" if is_asked else f"{holder} holds {layout.bit_depth} bits"
+        yield f"RGB is rounded, as {because} and {_wanted_bits(source)} are needed"
     if not source.is_rgb and new_range == LIMITED and source.bit_depth == layout.bit_depth:
         yield f"{source.bit_depth} bits of full range are rounded, as {holder} holds limited range alone"
     if source.has_alpha and not layout.has_alpha:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
+from sr_tasks.records.layout import PlaneLayout
+
 Codec = Literal["h264", "hevc", "av1", "vp9", "prores", "ffv1"]
 Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 
@@ -43,6 +45,11 @@ class VideoCodec:
     """FFmpeg muxer of chunk files: one that holds the codec and keeps any time base exactly."""
     suffix: str = ".mkv"
     """Of the output where the source's own container does not hold the codec."""
+
+    @property
+    def layouts(self) -> tuple[PlaneLayout, ...]:
+        """How frames of `pix_fmts` lie in planes."""
+        return tuple(layout for layout in map(PlaneLayout.of, sorted(self.pix_fmts)) if layout is not None)
 
     def encoding_s(self, preset: Preset) -> float:
         """Seconds of one thread that a megapixel takes to encode."""

@@ -53,3 +53,19 @@ class PlaneLayout:
         down, across = self.subsampling
         chroma = (-(-height // down), -(-width // across))
         return ((height, width), chroma, chroma)[: len(self.names)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelWish:
+    """What a job asks of its output's samples. None: whatever is nearest to the source."""
+
+    bit_depth: int | None = None
+    chroma: Chroma | None = None
+
+    def admits(self, layout: PlaneLayout) -> bool:
+        """Whether a layout is what is asked for."""
+        return self.bit_depth in (None, layout.bit_depth) and self.chroma in (None, layout.chroma)
+
+
+ANY: Final = PixelWish()
+"""Nothing is asked for."""

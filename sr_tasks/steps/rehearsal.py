@@ -89,7 +89,9 @@ def _key(spec: JobSpec, source: SourceRecord, limits: GateLimits | None, setting
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-DECIDING: Final = ("scale", "codec", "crf", "preset", "fields", "fps", "program", "strip")
+DECIDING: Final = (
+    "scale", "codec", "crf", "preset", "bit_depth", "chroma", "fields", "fps", "program", "strip",
+)  # fmt: skip
 """Fields of a request that a rehearsal depends on."""
 
 

@@ -173,7 +173,7 @@ def looked(
         path, bounds, max_pixels=settings.max_pixels, max_duration_s=settings.max_duration_s, fields=spec.fields,
         options=ReadOptions(fps=spec.fps, program=spec.program), table=table,
     )  # fmt: skip
-    media = for_codec(found.media, spec.codec, TARGETS[suffix], strict=spec.strict)
+    media = for_codec(found.media, spec.codec, TARGETS[suffix], strict=spec.strict, wish=spec.pixels)
     media = media.model_copy(update={"metadata": without_private(media.metadata, spec.strip)})
     found = found.model_copy(update={"media": media})
     _refuse_unfit(spec, media, settings)

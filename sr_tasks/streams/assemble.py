@@ -59,10 +59,12 @@ def assemble(
     digest = PtsHash()
     muxer = TARGETS[suffix]
     with open_source(source_path) as source, _Output(output_path, muxer, _options(source, muxer, strip)) as output:
-        with open_chunk(chunk_files[0].path) as first, stating(first, _statement(first, video, hdr, muxer)) as like:
+        # A chunk of few frames may have a header that promises not to reorder frames: the file's must allow for all.
+        deepest = max(chunk_files, key=lambda chunk: chunk.reorder_depth)
+        with open_chunk(deepest.path) as chunk, stating(chunk, _statement(chunk, video, hdr, muxer)) as like:
             streams = _add_streams(source, output, like, fates, source_path, strip)
             target = streams.pop(video.index).stream
-            target.time_base = first.streams.video[0].time_base
+            target.time_base = chunk.streams.video[0].time_base
         _describe_picture(target, video, output, display_matrix)
         shown_at = reserve_display_size(target, video, muxer)
         _carry_tags(source, output, target, video.index, strip)

@@ -2,11 +2,13 @@
 
 import io
 import subprocess
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import get_args
 
 import av
+import numpy as np
 import pytest
 
 from sr_tasks.demux.scan import PtsHash
@@ -20,6 +22,7 @@ from sr_tasks.records.encode import EncodeSettings
 from sr_tasks.records.media import HdrInfo, VideoInfo
 from sr_tasks.streams.assemble import ChunkFile, assemble, reorder_depth
 from sr_tasks.streams.plan import plan_streams
+from tests import readers
 from tests.clips import Clip, make, pts_of
 
 ROWS = [pytest.param(row, id=row.name) for row in CODECS.values()]
@@ -66,12 +69,14 @@ def settings_of(row: VideoCodec, video: VideoInfo, pix_fmt: str) -> EncodeSettin
     )  # fmt: skip
 
 
-def write_chunks(folder: Path, row: VideoCodec, source: Path, video: VideoInfo, pix_fmt: str) -> list[ChunkFile]:
-    """The source's pictures, encoded in chunks of LENGTHS."""
+def write_chunks(
+    folder: Path, row: VideoCodec, source: Path, video: VideoInfo, pix_fmt: str, lengths: Sequence[int] = LENGTHS
+) -> list[ChunkFile]:
+    """The source's pictures, encoded in chunks of those lengths."""
     with av.open(str(source)) as container:
         frames = [frame.reformat(format=pix_fmt) for frame in container.decode(video=0)]
     files = []
-    for length in LENGTHS:
+    for length in lengths:
         taken, frames = frames[:length], frames[length:]
         start = taken[0].pts
         path = folder / f"{len(files)}.chunk"
@@ -127,3 +132,27 @@ def test_joined_chunks_decode_to_the_last_frame_and_are_the_same_bytes_again(
     rounding = Fraction(0) if suffix in (".mp4", ".mov") else Fraction(1, 1000)
     shifts = [after - before for after, before in zip(pts_of(output), pts_of(source), strict=True)]
     assert max(shifts) - min(shifts) <= rounding
+
+
+@pytest.mark.parametrize("lengths", [(1, 21), (2, 20), (1, 2, 19)], ids=str)
+@pytest.mark.parametrize("row", ROWS)
+def test_a_file_that_begins_with_a_short_chunk_shows_every_frame_in_its_place(
+    row: VideoCodec, lengths: tuple[int, ...], tmp_path: Path
+) -> None:
+    """Some encoders write another header for a file of one or two frames, in which no frame waits for a later one."""
+    pix_fmt = "yuv422p10le" if row.name == "prores" else "yuv420p"
+    source = make(tmp_path / "source.mp4", Clip(frames=sum(lengths), width=SIZE[0], height=SIZE[1]))
+    info = probe(source)
+    files = write_chunks(tmp_path, row, source, info.video, pix_fmt, lengths)
+    output = tmp_path / f"output{row.suffix}"
+    assemble(source, output, row.suffix, info.video, files, plan_streams(source, info, row.suffix, row.name), None)
+    raw = ("-pix_fmt", "gray", "-fps_mode", "passthrough", "-f", "rawvideo", "-")
+    shown, meant = (
+        np.frombuffer(readers.run("ffmpeg", "-v", "error", "-i", path, "-map", "0:v", *raw), np.uint8).reshape(
+            -1, SIZE[1], SIZE[0]
+        )
+        for path in (output, source)
+    )
+    assert len(shown) == len(meant)
+    errors = np.abs(shown[:, None].astype(int) - meant[None]).mean(axis=(2, 3))
+    assert errors.argmin(axis=1).tolist() == list(range(sum(lengths)))
