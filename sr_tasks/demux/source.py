@@ -17,7 +17,7 @@ from sr_tasks.errors import InputInvalid, InputNotFound, InputUnreadable, InputU
 
 _CONTAINERS = (
     "mov", "matroska", "avi", "mpegts", "mpeg", "flv", "asf", "mxf", "ogg", "ivf", "nut", "dv", "rm", "wtv", "gxf",
-    "nsv", "yuv4mpegpipe", "gif", "apng",
+    "nsv", "roq", "yuv4mpegpipe", "gif", "apng",
 )  # fmt: skip
 _ELEMENTARY = (
     "h264", "hevc", "vvc", "m4v", "mpegvideo", "obu", "av1", "mjpeg", "vc1", "dirac", "h263", "h261", "cavsvideo",
@@ -32,6 +32,10 @@ _NOTIMESTAMPS = 0x80
 
 ATTACHED_PIC = 0x400
 """AV_DISPOSITION_ATTACHED_PIC: cover art, a still picture that FFmpeg lists among the video streams."""
+
+ENDLESS_S = 0xFFFFFFFF // 1000
+"""FFmpeg writes the largest number of 32 bits, in milliseconds, where a subtitle stands until the next one; a file that
+holds such a one says that it lasts as long."""
 
 _WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
@@ -121,6 +125,11 @@ def _not_read(path: Path) -> InputInvalid:
     other = next((name for start, name in _OTHER_FILES.items() if head.startswith(start)), None)
     if other is not None:
         return InputInvalid(f"{path.name} is no video but {other} in disguise.", hint="Choose a video file.")
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return InputInvalid(
+            f"{path.name} is a picture or an animation in WebP, which FFmpeg does not read as a video.",
+            hint="Convert it to .gif, .apng or .mp4 first.",
+        )
     if not any(head):
         return InputInvalid(
             f"{path.name} begins with nothing but zeros, as a download does that has not ended.",

@@ -16,7 +16,7 @@ from sr_tasks.demux.changes import look_of
 from sr_tasks.demux.described import codec_name, cropping
 from sr_tasks.demux.reading import Shown, Times, chosen_stream, read_times
 from sr_tasks.demux.scan import StreamTally
-from sr_tasks.demux.source import NOT_DECODED, decoder_of, open_source, picture_stream, translated
+from sr_tasks.demux.source import ENDLESS_S, NOT_DECODED, decoder_of, open_source, picture_stream, translated
 from sr_tasks.errors import InputInvalid, InputTooLarge, InputUnsupported
 from sr_tasks.media.colour import chroma_location, contradictions, lost_side_data, refuse_own_colours, tags_of
 from sr_tasks.media.side_data import side_data_of
@@ -102,7 +102,7 @@ def glance(
             )
         # What times say that jump is no duration; how long the source really lasts is seen when it was read.
         stated_s = 0.0 if container.format.name in ("mpegts", "mpeg") else (container.duration or 0) / 1_000_000
-        if max_duration_s is not None and stated_s > max_duration_s:
+        if max_duration_s is not None and max_duration_s < stated_s < ENDLESS_S:
             raise InputTooLarge(
                 f"{path.name} lasts {stated_s:.0f} s, past the limit of {max_duration_s:.0f} s.",
                 hint="Cut it, or raise SR_MAX_DURATION_S.",

@@ -1,17 +1,17 @@
 """Converting sound and text subtitles that an output's container does not hold, packet by packet."""
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any, Protocol
 
+import av
 import av.error
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.layout import AudioLayout
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
-from av.container import OutputContainer
+from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
@@ -49,11 +49,16 @@ class Copy:
 
     def __init__(self, stream: Stream, source: Stream, *, is_strict: bool) -> None:
         self.stream = stream
+        self._end = _end_of(source)
         self._rate = source.codec_context.sample_rate if is_strict and isinstance(source, AudioStream) else 0
         self._last: Fraction | None = None
 
     def feed(self, packet: "Packet[Any]") -> Iterator["Packet[Any]"]:
         packet.stream = self.stream
+        if self._end is not None and packet.pts is not None:
+            left = int(self._end / packet.time_base) - packet.pts
+            if 0 < left < (packet.duration or 0):
+                packet.duration = left
         if self._rate and packet.dts is not None:
             self._ascend(packet, packet.dts * packet.time_base)
         yield packet
@@ -70,6 +75,15 @@ class Copy:
             packet.dts, packet.pts = round(at * self._rate), round(shown * self._rate)
             packet.duration = round(length * self._rate)
         self._last = at
+
+
+def _end_of(source: Stream) -> Fraction | None:
+    """When sound ends, in seconds, whose decoder goes by the length of the whole file (TTA): longer, and the last
+    packet is none to it."""
+    context, container = source.codec_context, source.container
+    if context is None or context.name != "tta" or not isinstance(container, InputContainer) or not container.duration:
+        return None
+    return Fraction(container.duration, av.time_base)
 
 
 def copied(source: Stream, output: OutputContainer) -> Converter:
@@ -92,23 +106,31 @@ def converter(source: Stream, output: OutputContainer, encoder: str) -> Converte
 class Continuous:
     """Decodes sound so that each frame begins where the one before ends: gaps become silence, overlaps are cut.
 
-    Frames have `pts` in samples, from the first one's own time on. What cannot be decoded is a gap.
+    Frames have `pts` in samples, from the first one's own time on. What cannot be decoded is a gap; AVI, which holds no
+    times of sound, has no others.
     """
 
     def __init__(self) -> None:
         self._place: int | None = None
+        self._is_lost = False
 
     def feed(self, packet: "Packet[Any]") -> Iterator[AudioFrame]:
         """The frames of one packet, with silence before them where there was a gap. An empty packet flushes."""
-        with contextlib.suppress(av.error.InvalidDataError, av.error.EOFError):
+        try:
             for frame in packet.decode():
                 if isinstance(frame, AudioFrame):
-                    yield from self._fitted(frame)
+                    yield from self._fitted(frame, has_time=self._is_lost or not _is_avi(packet.stream))
+                    self._is_lost = False
+        except av.error.InvalidDataError:
+            self._is_lost = True
+        except av.error.EOFError:
+            return
 
-    def _fitted(self, frame: AudioFrame) -> Iterator[AudioFrame]:
+    def _fitted(self, frame: AudioFrame, *, has_time: bool) -> Iterator[AudioFrame]:
         rate = frame.sample_rate
         tick = frame.time_base or Fraction(1, rate)
-        at = self._place if frame.pts is None else round(frame.pts * tick * rate)
+        is_next = frame.pts is None or (self._place is not None and not has_time)
+        at = self._place if is_next else round((frame.pts or 0) * tick * rate)
         if self._place is None:
             self._place = at or 0
         off = 0 if at is None else at - self._place
@@ -173,6 +195,10 @@ class SoundConverter:
             for packet in self.stream.codec_context.encode(frame):
                 packet.stream = self.stream
                 yield packet
+
+
+def _is_avi(stream: Stream) -> bool:
+    return isinstance(stream.container, InputContainer) and stream.container.format.name == "avi"
 
 
 def _rate(encoder: str, rate: int) -> int:

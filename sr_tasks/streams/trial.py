@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from loguru import logger
 
 from sr_tasks.demux.described import codec_name
+from sr_tasks.demux.source import ENDLESS_S
 from sr_tasks.errors import InputUnsupported
 from sr_tasks.records.containers import MUXER_OPTIONS
 from sr_tasks.streams.convert import converter, copied
@@ -46,7 +47,10 @@ class _Sample:
 
 
 def timed(packet: "Packet[Any]") -> "Packet[Any]":
-    """A packet of sound, subtitles or data with both its time stamps, where a demuxer gave one alone."""
+    """A packet of sound, subtitles or data with both its time stamps, where a demuxer gave one alone. A subtitle that
+    stands until the next one has no duration, whatever number says so."""
+    if packet.stream.type == "subtitle" and (packet.duration or 0) * packet.time_base >= ENDLESS_S:
+        packet.duration = 0
     if packet.stream.type != "video":
         if packet.pts is None:
             packet.pts = packet.dts

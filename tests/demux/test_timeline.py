@@ -143,6 +143,43 @@ def test_an_elementary_stream_is_read_at_the_rate_that_its_headers_or_a_wish_say
     assert kinds(asked) == kinds(media) == {"no-times": 1}
 
 
+REPEATED = {"two fields and three": (0, 1), "every frame three fields": (1, 1), "one of four": (0, 0, 0, 1)}
+"""Whether each of some frames is shown for a field more, over and over."""
+
+
+@pytest.mark.parametrize("name", REPEATED)
+def test_film_in_a_raw_mpeg2_stream_has_the_times_that_another_reader_gives_it(name: str, tmp_path: Path) -> None:
+    coded = ["-c:v", "mpeg2video", "-bf", "2", "-flags", "+ildct+ilme", "-r", "30000/1001"]
+    source = with_repeats(ffmpeg(tmp_path / "raw.m2v", *coded, seconds=0.8, sound=False), REPEATED[name])
+    remuxed = tmp_path / "remuxed.mkv"
+    subprocess.run(["mkvmerge", "-q", "-o", remuxed, source], check=True)
+    expected, media = shown(remuxed), looked(source, tmp_path)
+    stamps = times(source, media)
+    assert len(stamps) == len(expected) > 20
+    assert [stamp - stamps[0] for stamp in stamps] == pytest.approx([at - expected[0] for at in expected], abs=0.0015)
+
+
+def with_repeats(path: Path, repeats: tuple[int, ...]) -> Path:
+    """An MPEG-2 stream with flags to show frames, in the order they are shown, for a field more, and the field first
+    that follows from it."""
+    data = bytearray(path.read_bytes())
+    headers = [at for at in range(len(data) - 8) if data[at : at + 4] == b"\x00\x00\x01\x00"]
+    groups = [at for at in range(len(data) - 8) if data[at : at + 4] == b"\x00\x00\x01\xb8"]
+    before = 0
+    for group, end in zip(groups, [*groups[1:], len(data)], strict=True):
+        inside = [at for at in headers if group < at < end]
+        for header in inside:
+            number = before + (data[header + 4] << 2 | data[header + 5] >> 6)
+            extension = data.index(b"\x00\x00\x01\xb5", header) + 4
+            is_lower_first = sum(repeats[one % len(repeats)] for one in range(number)) % 2
+            data[extension + 3] = data[extension + 3] & 0x7D | (0 if is_lower_first else 0x80)
+            data[extension + 3] |= 2 * repeats[number % len(repeats)]
+            data[extension + 4] |= 0x80
+        before += len(inside)
+    path.write_bytes(data)
+    return path
+
+
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -153,6 +190,7 @@ def test_an_elementary_stream_is_read_at_the_rate_that_its_headers_or_a_wish_say
         ("a.ogv", ["-c:v", "libtheora"]),
         ("a.mxf", ["-c:v", "mpeg2video"]),
         ("a.rm", ["-c:v", "rv10", "-s", "176x144"]),
+        ("a.roq", ["-c:v", "roqvideo", "-s", "160x128", "-r", "30"]),
         ("a.mpg", ["-c:v", "mpeg2video", "-bf", "2"]),
     ],
 )  # fmt: skip

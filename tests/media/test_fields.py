@@ -163,6 +163,19 @@ def test_an_interlaced_source_is_found_and_its_output_does_not_comb(scene: str, 
     assert np.mean(gain) > 2
 
 
+@pytest.mark.parametrize("side", [0, 1])
+@pytest.mark.parametrize(("px", "is_found"), [(92, False), (96, True)])
+def test_a_small_picture_is_interlaced_only_if_it_is_flagged_so(
+    px: int, is_found: bool, side: int, tmp_path: Path
+) -> None:
+    rows, columns = (px, 160) if side == 0 else (128, px)
+    combed = [frame[:rows, :columns].copy() for frame in interlaced(panned(40, 6), "tff")]
+    plain = planned(write(tmp_path / "plain.mkv", combed, "libx264", {"crf": "16"}))
+    assert plain.picture.deinterlace == ("single" if is_found else "none")
+    flagged = planned(write(tmp_path / "flagged.mkv", combed, "libx264", {"x264-params": "tff=1", "crf": "16"}))
+    assert flagged.picture.deinterlace == "single"
+
+
 def test_what_was_deinterlaced_is_progressive_to_ffmpeg(tmp_path: Path) -> None:
     combed = interlaced(panned(40, 1.5), "tff")
     path = write(tmp_path / "clip.mkv", combed)

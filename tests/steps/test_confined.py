@@ -22,6 +22,7 @@ from sr_tasks.steps.shared import confined as module
 from sr_tasks.steps.shared import first_look as looking
 from sr_tasks.steps.shared.confined import Bounds, confined
 from sr_tasks.steps.shared.first_look import bounds_for, first_look, measured, planned_streams
+from tests import readers
 from tests.clips import Clip, make
 
 ROOMY = Bounds(memory_bytes=512 << 20, cpu_s=60)
@@ -251,6 +252,17 @@ def test_a_first_look_refuses_what_looking_in_the_program_refuses(tmp_path: Path
     path.write_bytes(b"#EXTM3U\nhttp://127.0.0.1/x.ts\n")
     with pytest.raises(InputInvalid, match="a playlist in disguise"):
         first_look(path, bounds, max_pixels=1 << 20, max_duration_s=60)
+
+
+WEBP = {"lossy": ["-lossless", "0"], "lossless": ["-lossless", "1"], "one picture": ["-frames:v", "1"]}
+
+
+@pytest.mark.parametrize("name", WEBP)
+def test_a_webp_is_refused_with_what_to_do(name: str, tmp_path: Path) -> None:
+    path = readers.ffmpeg(tmp_path / "a.webp", "-i", make(tmp_path / "clip.mkv", frames=3), *WEBP[name])
+    with pytest.raises(InputInvalid, match="an animation in WebP, which FFmpeg does not read") as refused:
+        first_look(path, ROOMY, max_pixels=1 << 20, max_duration_s=60)
+    assert "Convert it to .gif" in str(refused.value.hint)
 
 
 def test_a_decoder_that_crashes_on_the_first_frames_is_a_refusal(

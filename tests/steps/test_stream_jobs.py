@@ -79,6 +79,7 @@ LOSSY = {
     "latm": ("a.ts", ["-c:a", "aac", "-mpegts_flags", "+latm"], ".mkv", "flac"),
     "latm to mp4": ("a.ts", ["-c:a", "aac", "-mpegts_flags", "+latm"], ".mp4", "aac"),
     "vorbis to mov": ("a.mkv", ["-c:a", "libvorbis"], ".mov", "aac"),
+    "g726 in avi": ("a.avi", ["-c:v", "mpeg4", "-c:a", "g726", "-ac", "1", "-ar", "8000"], ".mkv", "flac"),
     "swf adpcm": ("a.flv", ["-c:a", "adpcm_swf", "-ar", "44100"], ".mp4", "aac"),
 }
 
@@ -93,6 +94,16 @@ def test_sound_with_loss_is_converted_and_stays_in_step(name: str, enhance: Enha
     lengths = [readers.run("ffmpeg", "-v", "error", "-i", path, "-map", "0:a", "-ar", "8000", "-ac", "1", "-f", "s16le",
                            "-") for path in (source, output)]  # fmt: skip
     assert abs(len(lengths[0]) - len(lengths[1])) / 16000 < 0.08
+
+
+@pytest.mark.parametrize("rate", [48000, 8000])
+def test_sound_whose_decoder_goes_by_the_length_of_the_file_keeps_its_last_samples(
+    rate: int, enhance: Enhance, tmp_path: Path
+) -> None:
+    source = recording(tmp_path / "a.mkv", "-c:a", "tta", "-ar", str(rate))
+    output, plan = done(enhance, source, "out.mkv")
+    assert plan == [("audio", "kept", "")]
+    assert readers.samples(output) == readers.samples(source)
 
 
 @pytest.mark.parametrize(
