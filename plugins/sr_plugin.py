@@ -1,5 +1,5 @@
-"""What Airflow loads from this folder: a listener that counts jobs by status, when a job is due, and the pages of jobs.
-Imports nothing of the library until a job changes or a page is asked for.
+"""What Airflow loads from this folder: a listener that counts jobs by status, when a job is due, and the REST API of
+jobs. Imports nothing of the library until a job changes or somebody asks.
 
 Airflow imports this module in each of its processes, tasks included, so everything else stays out of it.
 """
@@ -65,8 +65,8 @@ class JobDeadline(BaseDeadlineReference):
         return due_at(request, accepted_at, Settings.from_env())
 
 
-class JobPages:
-    """The pages of jobs, as an ASGI application that loads itself in the API server alone, at the first request."""
+class JobApi:
+    """The REST API of jobs, as an ASGI application that loads itself in the API server alone, at the first request."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         from sr_console.app import app
@@ -78,4 +78,4 @@ class SrPlugin(AirflowPlugin):
     name = "sr"
     listeners: list[Any] = [JobListener()]
     deadline_references: list[Any] = [JobDeadline]
-    fastapi_apps: list[Any] = [{"app": JobPages(), "url_prefix": "/sr", "name": "Pages of jobs"}]
+    fastapi_apps: list[Any] = [{"app": JobApi(), "url_prefix": "/enhance/api/v1", "name": "Jobs"}]

@@ -89,6 +89,8 @@ class Settings:
     """The queue there. What is no job goes to the same name with `.dead` behind it."""
     jobs_at_once: Number = 4
     """Jobs that may be at work at a time; the others wait for their turn. The same on all machines."""
+    max_open_jobs: Count = 0
+    """Jobs that may wait or run before the REST API takes no more (429); 0 for any number."""
     tenant_limits: Words = ()
     """How many of them may be of one tenant, as `acme=1` (`:` between several, `*=3` for those not named)."""
     tile_px: Count = 0

@@ -13,7 +13,6 @@ from sr_tasks.errors import InputNotFound
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.records.assessment import Pictures
 from sr_tasks.storage import failures, transfer, uris
-from sr_tasks.storage.uris import S3Object
 
 View = Literal["source", "bicubic", "output"]
 
@@ -46,12 +45,7 @@ def delivered(uri: str, settings: Settings) -> bytes:
     size = transfer.stat(location, settings).size_bytes
     if size > MAX_PAGE_BYTES:
         raise InputNotFound(f"{location.name!r} has {size} bytes.", hint="That is no report of ours.")
-    if isinstance(location, S3Object):
-        from sr_tasks.storage.s3 import ObjectStore
-
-        return ObjectStore(settings).read(location, MAX_PAGE_BYTES)
-    with failures.reading(location):
-        return location.path.read_bytes()
+    return transfer.read(location, MAX_PAGE_BYTES, settings)
 
 
 def picture(job_id: str, number: int, view: View, settings: Settings) -> Image:

@@ -1,22 +1,76 @@
-"""What Airflow says of a job: whether there is such a run, where it stands, what its last step returned. Reads only."""
+"""What Airflow and the job's folder say of one job: whether there is such a run, where it stands, what came of it.
+Reads only."""
 
-from sr_console.internals import Session, has_run, returned_by, run_row, task_states
-from sr_tasks.jobs.status import JOB_DAG, Task
-from sr_tasks.jobs.view import RunFacts
+from urllib.parse import quote
+
+from sr_console import internals
+from sr_console.internals import RunRow, Session
+from sr_console.problems import not_found
+from sr_tasks.config import Settings
+from sr_tasks.errors import UsageError
+from sr_tasks.jobs.api import PREFIX, JobDetail, Links
+from sr_tasks.jobs.failure import Failure
+from sr_tasks.jobs.folder import JobFolder
+from sr_tasks.jobs.ids import can_be_id
+from sr_tasks.jobs.spec import JobSpec, job_spec
+from sr_tasks.jobs.status import JOB_DAG, Status, Task
+from sr_tasks.jobs.view import JobView, RunFacts, file_name, untold
 
 
-def is_job(job_id: str, session: Session) -> bool:
-    return has_run(JOB_DAG, job_id, session)
+def known(job_id: str, session: Session) -> RunRow:
+    """The run of a job. Raises Refused (404) if Airflow has none.
+
+    A folder may hold what no run of Airflow left: who was let in because of runs has nothing to see there.
+    """
+    run = internals.find_run(JOB_DAG, job_id, session) if can_be_id(job_id) else None
+    if run is None:
+        raise not_found(f"There is no job {job_id!r}.", "GET /jobs lists the jobs.")
+    return run
 
 
-def run_facts(job_id: str, session: Session) -> RunFacts:
-    """What Airflow says of the run of a job that it knows."""
-    state, accepted, started, ended = run_row(JOB_DAG, job_id, session)
-    tasks = task_states(JOB_DAG, job_id, session)
-    return RunFacts(state=state, tasks=tasks, accepted_at=accepted, started_at=started, ended_at=ended)
+def request_of(run: RunRow) -> JobSpec | None:
+    """What a job was asked for with; None for a run that was started with something else."""
+    try:
+        return job_spec(run.conf or {})
+    except (UsageError, TypeError, ValueError):
+        return None
 
 
-def delivered_report(job_id: str, session: Session) -> str:
-    """Where the report was delivered to, as the step that did so returned it; empty if it did not come so far."""
-    returned = returned_by(Task.REPORT, JOB_DAG, job_id, session)
-    return str(returned.get("report", "")) if isinstance(returned, dict) else ""
+def detail(run: RunRow, settings: Settings, session: Session) -> JobDetail:
+    """Raises UsageError for an id that cannot name a folder."""
+    tasks = internals.tasks_of(JOB_DAG, [run.run_id], session, mapped=Task.UPSCALE)[run.run_id]
+    facts = RunFacts(
+        state=run.state, tasks=tasks, accepted_at=run.accepted_at, started_at=run.started_at, ended_at=run.ended_at
+    )
+    view, request = JobView.of(JobFolder(settings.workdir, run.run_id), facts), request_of(run)
+    error = view.error
+    if view.status is Status.FAILED and error is None:
+        error = Failure.of(untold(tasks))
+    cost = None
+    if view.device_s is not None and settings.device_hour_cost:
+        cost = round(view.device_s / 3600 * settings.device_hour_cost, 4)
+    return JobDetail(
+        **{name: getattr(view, name) for name in JobView.model_fields if name not in ("error", "source")},
+        source=view.source or (file_name(request.source) if request else ""),
+        error=error,
+        request=request,
+        created_by=run.created_by,
+        cost=cost,
+        links=_links(run.run_id, has_report=bool(view.report)),
+    )
+
+
+def delivered(job_id: str, session: Session) -> dict[str, str]:
+    """Where `output`, `manifest` and `report` were delivered to, as the step that did so returned it; empty if it did
+    not come so far."""
+    found = internals.returned_by(Task.REPORT, JOB_DAG, [job_id], session).get(job_id)
+    return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+
+
+def _links(job_id: str, *, has_report: bool) -> Links:
+    own = f"{PREFIX}/jobs/{quote(job_id, safe='')}"
+    return Links(
+        self=own,
+        airflow=f"/dags/{JOB_DAG}/runs/{quote(job_id, safe='')}",
+        report=f"{own}/report" if has_report else None,
+    )

@@ -1,18 +1,16 @@
 """One job through Airflow, from the request to where its files are. Leaves the stack's life to `stack`."""
 
-import re
-import secrets
 import sys
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from sr_embedded.home import HomeSettings
 from sr_tasks.config import REPOSITORY, Settings
 from sr_tasks.errors import IntegrityBroken, SrError
+from sr_tasks.jobs.ids import new_job_id
 from sr_tasks.jobs.spec import JobSpec, job_spec
 from sr_tasks.jobs.status import JOB_DAG
 from sr_tasks.jobs.view import JobView
@@ -71,13 +69,6 @@ def accepted(spec: JobSpec, settings: Settings) -> JobSpec:
     validate.check(spec, settings)
     source, output = validate.locations(spec, settings)
     return spec.model_copy(update={"source": source.uri, "output": output.uri})
-
-
-def new_job_id(spec: JobSpec) -> str:
-    """A run id that tells people what it is: `clip-x2-20261120T101530-ab12`."""
-    stem = PurePosixPath(unquote(urlsplit(spec.source).path)).stem
-    slug = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:40] or "video"
-    return f"{slug}-x{spec.scale}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
 
 
 def _sample(values: Mapping[str, Any], notice: Notice) -> dict[str, Any]:

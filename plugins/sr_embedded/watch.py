@@ -4,14 +4,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from sr_embedded.client import Client
-from sr_tasks.errors import AirflowUnavailable, JobCancelled, SrError
+from sr_tasks.errors import AirflowUnavailable, SrError
 from sr_tasks.jobs.admission import Admissions
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.status import JOB_DAG, PHASES, Status, Task
-from sr_tasks.jobs.view import JobView, RunFacts
+from sr_tasks.jobs.view import JobView, RunFacts, failed_tasks, untold
 from sr_tasks.telemetry.progress import FramesDone, JobEnded, PhaseStarted, Progress
 from sr_tasks.telemetry.terminal import for_stream
 
@@ -48,21 +48,14 @@ class Job:
             return None
         if ended.error is not None:
             return ended.error.error()
-        failed = sorted({str(task["task_id"]) for task in self._failed_tasks()})
-        return JobCancelled(
-            f"The job ended without telling why (stopped: {', '.join(failed) or 'before any task'}).",
-            hint="Somebody marked it as failed, or a task was killed: the log may tell.",
-        )
+        return untold(self.client.tasks(self.job_id))
 
     def log_of_failure(self, log_dir: Path) -> Path | None:
         """The log of the newest try that failed, if there is one on this machine."""
         run = log_dir / f"dag_id={JOB_DAG}" / f"run_id={self.job_id}"
-        logs = [path for task in self._failed_tasks() for path in (run / f"task_id={task['task_id']}").rglob("*.log")]
+        failed = failed_tasks(self.client.tasks(self.job_id))
+        logs = [path for task_id in failed for path in (run / f"task_id={task_id}").rglob("*.log")]
         return max(logs, key=lambda path: path.stat().st_mtime, default=None)
-
-    def _failed_tasks(self) -> list[dict[str, Any]]:
-        tasks = self.client.tasks(self.job_id)
-        return [task for task in tasks if task["state"] == "failed" and task["task_id"] != Task.CLEAN]
 
 
 def until_ended(job: Job, stream: TextIO) -> JobView:

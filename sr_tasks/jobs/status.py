@@ -48,7 +48,8 @@ PHASES: dict[Task, str] = {
 }
 """The phase that users are shown while a task runs."""
 
-_WAITING = frozenset({"", "none", "scheduled", "queued"})
+WAITING = frozenset({"", "none", "scheduled", "queued"})
+"""States of a task that did not begin."""
 _DONE = frozenset({"success", "skipped", "failed", "upstream_failed", "removed"})
 
 
@@ -72,7 +73,7 @@ def from_airflow(run_state: str, tasks: Sequence[Mapping[str, object]]) -> JobSt
     chunks = [task for task in tasks if task["task_id"] == Task.UPSCALE]
     done = sum(1 for task in chunks if task["state"] == "success")
     steps = [task for task in tasks if task["task_id"] != Task.ADMIT]
-    started = any(str(task["state"] or "") not in _WAITING for task in steps)
+    started = any(str(task["state"] or "") not in WAITING for task in steps)
     match run_state:
         case "queued":
             status = Status.PENDING

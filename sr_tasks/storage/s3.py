@@ -156,6 +156,11 @@ class ObjectStore:
                     f"{location.uri!r} does not hold what was uploaded.", hint="See who else writes to it; run again."
                 )
 
+    def delete(self, location: S3Object) -> None:
+        """Remove an object; one that is not there is none to remove. Raises TargetUnwritable or StorageUnavailable."""
+        with translated(location, is_source=False):
+            self._client.delete_object(Bucket=location.bucket, Key=location.key)
+
     def _is_delivered(self, local: Path, location: S3Object) -> bool:
         found = self._find(location)
         if found is not None and not self._is_same(local, location, found):

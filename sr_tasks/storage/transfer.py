@@ -108,6 +108,24 @@ def deliver(local: Path, location: Location, settings: Settings, *, overwrite: b
         _deliver_local(local, location.path, overwrite=overwrite, move=move)
 
 
+def read(location: Location, max_bytes: int, settings: Settings) -> bytes:
+    """The first `max_bytes` of a small file. Raises what `stat` raises."""
+    if isinstance(location, S3Object):
+        return _store(settings).read(location, max_bytes)
+    stat(location, settings)
+    with failures.reading(location), location.path.open("rb") as file:
+        return file.read(max_bytes)
+
+
+def remove(location: Location, settings: Settings) -> None:
+    """Remove a file; one that is not there is none to remove. Raises TargetUnwritable or StorageUnavailable."""
+    if isinstance(location, S3Object):
+        _store(settings).delete(location)
+        return
+    with failures.writing(location):
+        location.path.unlink(missing_ok=True)
+
+
 def free_bytes(path: Path) -> int:
     """Bytes a user may still write in the folder `path`, or where it would be made."""
     return shutil.disk_usage(_nearest_folder(path)).free

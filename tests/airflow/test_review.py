@@ -108,7 +108,7 @@ def _told(webhook: Webhook, *words: str) -> list[str]:
 def _shown(driver: Any) -> list[tuple[str, int]]:
     """Address and width of every picture of ours that the browser has decoded."""
     script = "return [...document.images].filter(i => i.complete).map(i => [i.currentSrc, i.naturalWidth])"
-    return [(source, width) for source, width in driver.execute_script(script) if "/sr/jobs/" in source]
+    return [(source, width) for source, width in driver.execute_script(script) if "/enhance/api/v1/jobs/" in source]
 
 
 @pytest.mark.browser
@@ -147,7 +147,7 @@ def test_the_report_of_a_delivered_job_is_shown_to_who_is_signed_in_even_once_sc
     _answer(stack, "job-shown", "Approve")
     assert finished(stack.client(), "job-shown") == "success"
     shutil.rmtree(stack.workdir / "jobs" / "job-shown")
-    path = "/sr/jobs/job-shown"
+    path = "/enhance/api/v1/jobs/job-shown"
     with _http(stack) as http:
         assert http.get(f"{path}/report").status_code == 401
         _sign_in(http, stack)

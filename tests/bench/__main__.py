@@ -9,10 +9,10 @@ from pathlib import Path
 from sr_tasks.config import Settings
 from sr_tasks.media.sample import render
 from sr_tasks.telemetry import logs
-from tests.bench import airflow, quality, resources, rivals, stages
+from tests.bench import airflow, api, quality, resources, rivals, stages
 from tests.bench.setting import Bench, Table
 
-PARTS = ("quality", "stages", "rivals", "resources", "airflow")
+PARTS = ("quality", "stages", "rivals", "resources", "airflow", "api")
 ON_REQUEST = ("arrivals",)
 """Wants the system packages of `.ci/run`."""
 
@@ -42,6 +42,8 @@ def main() -> None:
             resources.measure(clip, scratch, table)
         if "airflow" in args.only:
             airflow.measure(clip, scratch, table, args.rounds)
+        if "api" in args.only:
+            api.measure(scratch, table)
         if "arrivals" in args.only:
             from tests.bench import arrivals  # needs what the others do not
 

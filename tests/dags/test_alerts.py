@@ -218,7 +218,7 @@ def test_a_review_tells_reviewers_where_to_answer(
     assert "Frame 7 is 0.4 dB below the limit." in html_of(mail)
     page = "https://airflow.example.org/sr/dags/upscale_video/runs/job/tasks/review/required_actions?map_index=-1"
     assert page in _Links(html_of(mail)).links
-    assert "https://airflow.example.org/sr/sr/jobs/job/report" in _Links(html_of(mail)).links
+    assert "https://airflow.example.org/sr/enhance/api/v1/jobs/job/report" in _Links(html_of(mail)).links
 
 
 def test_a_missed_deadline_is_told_once_and_not_for_a_job_that_ended(alerted: Path, webhook: Webhook) -> None:

@@ -1,4 +1,4 @@
-"""The pages of jobs as the API server answers for them: who may see what, and what a browser is told about it."""
+"""Reports and pictures of jobs in the REST API: who may see what, and what a browser is told about it."""
 
 import base64
 import sys
@@ -21,9 +21,9 @@ from tests.dags.fakes import FakeSteps
 
 JOB = "manual__2026-11-20T12:00:00+00:00"
 PAGE = b"<!doctype html><title>film</title>"
-VIEW = f"/sr/jobs/{quote(JOB, safe='')}"
-REPORT = f"/sr/jobs/{quote(JOB, safe='')}/report"
-PICTURE = f"/sr/jobs/{quote(JOB, safe='')}/pictures/0/output"
+VIEW = f"/enhance/api/v1/jobs/{quote(JOB, safe='')}"
+REPORT = f"/enhance/api/v1/jobs/{quote(JOB, safe='')}/report"
+PICTURE = f"/enhance/api/v1/jobs/{quote(JOB, safe='')}/pictures/0/output"
 
 Browser = Callable[..., TestClient]
 
@@ -94,7 +94,7 @@ def test_a_job_is_shown_as_it_stands_with_its_times(
     browser: Browser, steps: FakeSteps, run_dag: Callable[..., Any]
 ) -> None:
     run = run_dag()
-    job = browser("viewer").get(f"/sr/jobs/{quote(run.run_id, safe='')}").json()
+    job = browser("viewer").get(f"/enhance/api/v1/jobs/{quote(run.run_id, safe='')}").json()
     assert (job["job_id"], job["status"], job["phase"], job["error"]) == (run.run_id, "COMPLETED", "completed", None)
     accepted, started, ended = (datetime.fromisoformat(job[f"{what}_at"]) for what in ("accepted", "started", "ended"))
     assert started <= ended
@@ -118,11 +118,7 @@ def test_a_page_runs_no_script_is_kept_by_nobody_else_and_is_not_sent_twice(
     browser: Browser, folder: JobFolder
 ) -> None:
     client = browser("viewer")
-    for path, media_type in (
-        (VIEW, "application/json"),
-        (REPORT, "text/html; charset=utf-8"),
-        (PICTURE, "image/jpeg"),
-    ):
+    for path, media_type in ((REPORT, "text/html; charset=utf-8"), (PICTURE, "image/jpeg")):
         answer = client.get(path)
         assert answer.headers["content-type"] == media_type
         assert answer.headers["x-content-type-options"] == "nosniff"
@@ -140,12 +136,12 @@ def test_a_page_runs_no_script_is_kept_by_nobody_else_and_is_not_sent_twice(
 @pytest.mark.parametrize(
     "path",
     [
-        "/sr/jobs/another",
-        "/sr/jobs/another/report",
-        "/sr/jobs/unknown/report",
-        f"/sr/jobs/{JOB.replace(':', '_')}/report",
-        "/sr/jobs/../report",
-        "/sr/jobs/..%2F..%2Fetc/report",
+        "/enhance/api/v1/jobs/another",
+        "/enhance/api/v1/jobs/another/report",
+        "/enhance/api/v1/jobs/unknown/report",
+        f"/enhance/api/v1/jobs/{JOB.replace(':', '_')}/report",
+        "/enhance/api/v1/jobs/../report",
+        "/enhance/api/v1/jobs/..%2F..%2Fetc/report",
         f"{REPORT}/..%2Ferror.json",
         PICTURE.replace("/0/", "/1/"),
         PICTURE.replace("/0/", "/-1/"),
@@ -165,7 +161,8 @@ def test_an_address_that_cannot_be_one_is_refused(browser: Browser, folder: JobF
 
 def test_nothing_can_be_changed_there(browser: Browser, folder: JobFolder) -> None:
     for method in ("POST", "PUT", "PATCH", "DELETE"):
-        assert browser("admin").request(method, REPORT).status_code == 405
+        for path in (REPORT, PICTURE):
+            assert browser("admin").request(method, path).status_code == 405
 
 
 def test_a_report_that_is_gone_is_said_in_a_sentence(browser: Browser, folder: JobFolder) -> None:
@@ -182,7 +179,7 @@ def test_a_report_is_found_where_the_job_delivered_it_once_its_folder_was_cleare
     beside.write_bytes(PAGE)
     delivered = SimpleNamespace(run=lambda *_: {"output": "film_x2.mp4", "report": str(beside)})
     monkeypatch.setattr(sys.modules["sr_tasks.steps"], "report", delivered, raising=False)
-    page = f"/sr/jobs/{quote(run_dag().run_id, safe='')}/report"
+    page = f"/enhance/api/v1/jobs/{quote(run_dag().run_id, safe='')}/report"
     assert browser("viewer").get(page).content == PAGE
     monkeypatch.setenv("SR_ALLOWED_ROOTS", str(tmp_path / "elsewhere"))
     assert browser("viewer").get(page).status_code == 404

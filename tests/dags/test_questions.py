@@ -140,7 +140,7 @@ def test_who_decides_is_reminded_once_of_what_still_waits(
     assert "Without an answer the output is rejected then." in text
     page = "https://airflow.example.org/prefix/dags/upscale_video/runs/waits/tasks/review/required_actions?map_index=-1"
     assert f"<{page}|Decide>" in text
-    assert "<https://airflow.example.org/prefix/sr/jobs/waits/report|Report>" in text
+    assert "<https://airflow.example.org/prefix/enhance/api/v1/jobs/waits/report|Report>" in text
     airflow.states["lost"] = "awaiting_input"
     assert remind(airflow) == 2
     assert len(webhook.texts) == 2

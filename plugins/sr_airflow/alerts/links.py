@@ -4,6 +4,8 @@ from urllib.parse import quote, urlsplit
 
 from airflow.sdk.configuration import conf
 
+from sr_tasks.jobs.api import PREFIX
+
 
 def _base() -> str:
     return (conf.get("api", "base_url", fallback="") or "http://localhost:8080").rstrip("/")
@@ -32,9 +34,13 @@ def review(dag_id: str, run_id: str, step: str) -> str:
 
 def pages(job_id: str) -> str:
     """Where our own pages of a job begin: a path, for what is itself shown by Airflow's server."""
-    return f"{urlsplit(_base()).path}/sr/jobs/{quote(job_id, safe='')}"
+    return f"{urlsplit(_base()).path}{_own(job_id)}"
 
 
 def report(job_id: str) -> str:
     """The report of a job, with its worst frames."""
-    return f"{_base()}/sr/jobs/{quote(job_id, safe='')}/report"
+    return f"{_base()}{_own(job_id)}/report"
+
+
+def _own(job_id: str) -> str:
+    return f"{PREFIX}/jobs/{quote(job_id, safe='')}"

@@ -11,11 +11,11 @@ from sr_tasks import __version__
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.manifest import SCHEMA_VERSION
 from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.jobs.view import noted_timings
 from sr_tasks.records.assessment import Assessment, IntegrityReport, Verdict
 from sr_tasks.records.job import ModelRecord, OutputRecord, PlanRecord, ReviewRecord, SourceRecord
 from sr_tasks.records.media import MediaInfo
 from sr_tasks.steps.shared.encoding import encode_settings
-from sr_tasks.steps.shared.timing import noted
 
 SIDECARS = ("manifest.json", "report.html")
 _PACKAGES = ("apache-airflow", "av", "numpy", "onnx", "onnxruntime", "opencv-python-headless", "openvino")
@@ -71,7 +71,7 @@ def build(folder: JobFolder) -> dict[str, Any]:
             "fingerprint": model.fingerprint,
             "ranges": [chunk.model_dump(mode="json") for chunk in plan.chunks],
         },
-        "timings_s": {**noted(folder), "upscale": output.upscale_s},
+        "timings_s": {**noted_timings(folder), "upscale": output.upscale_s},
         "quality": folder.load("assessment", Assessment).model_dump(mode="json"),
         "integrity": folder.load("integrity", IntegrityReport).model_dump(mode="json"),
         "verdict": folder.load("verdict", Verdict).model_dump(mode="json"),

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.jobs.view import noted_timings
 from sr_tasks.quality.report import ReportData
 from sr_tasks.quality.report import render as render_page
 from sr_tasks.records.assessment import Assessment, IntegrityReport, Pictures, Verdict
@@ -12,7 +13,6 @@ from sr_tasks.records.cards import GateLimits
 from sr_tasks.records.job import ModelRecord, OutputRecord, PlanRecord, ReviewRecord, SourceRecord
 from sr_tasks.records.media import MediaInfo
 from sr_tasks.steps.shared.manifest import versions
-from sr_tasks.steps.shared.timing import noted
 from sr_tasks.storage import failures, uris
 from sr_tasks.storage.atomic import write_text
 from sr_tasks.storage.uris import Location
@@ -50,7 +50,7 @@ def render(folder: JobFolder, limits: GateLimits, source_at: Location, output_at
             verdict=folder.load("verdict", Verdict),
             decision=f"{folder.load('review', ReviewRecord)}." if folder.has("review") else "",
             is_gate_on=spec.gate,
-            timings_s={**noted(folder), "upscale": output.upscale_s},
+            timings_s={**noted_timings(folder), "upscale": output.upscale_s},
             software=versions(),
             pictures=folder.load("pictures", Pictures).root,
         )

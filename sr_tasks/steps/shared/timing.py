@@ -34,9 +34,3 @@ def timed(name: str) -> Callable[[Step], Step]:
 
 def note(folder: JobFolder, name: str, seconds: float) -> None:
     folder.store(f"timings/{name}", TaskTiming(seconds=round(seconds, 3)))
-
-
-def noted(folder: JobFolder) -> dict[str, float]:
-    """Seconds by step, of the steps that are done."""
-    files = sorted((folder.path / "timings").glob("*.json"))
-    return {file.stem: folder.load(f"timings/{file.stem}", TaskTiming).seconds for file in files}
