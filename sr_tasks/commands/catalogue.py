@@ -192,3 +192,12 @@ def _condition(value: Any) -> str:
 def describe_release(result: dict[str, Any]) -> str:
     share = f" at {100 * result['share']:g} % of jobs" if result["channel"] == "candidate" else ""
     return f"{result['model']} is {result['channel']}{share}.\n  report  {result['report']}"
+
+
+def describe_comparison(result: dict[str, Any]) -> str:
+    header = ("model", "ms a frame", "closeness dB", "sharpness (bicubic is 1)")
+    rows = [
+        (row["label"], f"{row['frame_ms']:.1f}", f"{row['closeness_db']:.1f}", f"{row['sharpness']:.2f}")
+        for row in result["models"]
+    ]
+    return f"{table(header, rows)}\nLook at {result['sheet']}."

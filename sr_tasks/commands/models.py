@@ -4,12 +4,14 @@ import argparse
 import os
 import pwd
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from sr_tasks.commands import catalogue
 from sr_tasks.commands.arguments import common
 from sr_tasks.config import Settings
 from sr_tasks.errors import UsageError
+from sr_tasks.jobs.spec import job_spec
 from sr_tasks.registry.channels import Channels
 from sr_tasks.registry.registry import ModelEntry, Registry
 from sr_tasks.registry.routing import routes_table
@@ -77,6 +79,13 @@ def _add_looking(verbs: "argparse._SubParsersAction[Any]") -> None:
     bench.add_argument("--frame", default="640x360", metavar="WxH", help="of the source (default: 640x360)")
     bench.add_argument("--seconds", type=float, default=2.0, metavar="S", help="for each row (default: 2)")
     common(bench, _bench, catalogue.describe_bench)
+
+    compare = verbs.add_parser("compare", help="the same places of a clip by several models, on one page")
+    compare.add_argument("models", metavar=REFERENCE, nargs="+")
+    compare.add_argument("--source", required=True, metavar="CLIP", help="a path, file:///... or s3://bucket/key")
+    compare.add_argument("--scale", type=int, default=2, metavar="S", help="default: 2")
+    compare.add_argument("--sheet", default="comparison.html", metavar="FILE", help="default: comparison.html")
+    common(compare, _compare, catalogue.describe_comparison)
 
 
 def _add_releasing(verbs: "argparse._SubParsersAction[Any]") -> None:
@@ -239,6 +248,13 @@ def _bench(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     return bench(
         registry.get(args.model), registry, settings, width=int(width), height=int(height), seconds=args.seconds
     )
+
+
+def _compare(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    from sr_tasks.steps.compare import compare
+
+    spec = job_spec({"source": args.source, "scale": args.scale})
+    return compare(args.models, spec, Path(args.sheet), settings)
 
 
 def _describe_verified(result: dict[str, Any]) -> str:

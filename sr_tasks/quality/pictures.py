@@ -34,22 +34,31 @@ Rgb = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Region:
+    """A part of a frame, in px of the source."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Crop:
     """The same region of both files' planes."""
 
     place: Place
     score: float
     """What it was kept for: detail, or how bad it is."""
-    x: int
-    y: int
+    region: Region
     source: Frame
     output: Frame
     gain: float = 0.0
     """How far its output is from bicubic, in 8-bit codes of luma on average."""
 
     @property
-    def region(self) -> tuple[int, int, int]:
-        return self.place.frame, self.x, self.y
+    def shows(self) -> tuple[int, int, int]:
+        return self.place.frame, self.region.x, self.region.y
 
 
 class Album:
@@ -69,7 +78,7 @@ class Album:
         if figures.geometry is not None:
             part, detail = place.frame // self._part, figures.geometry.detail
             if part not in self._detailed or detail > self._detailed[part].score * _MORE:
-                gained = _gained_most(source, output)
+                gained = gained_most(source, output)
                 self._detailed[part] = self._crop(place, detail, gained, source, output, gain=gained.value)
         for kind, score in (("frame", figures.psnr), ("block", figures.block_psnr.value)):
             if kind not in self._worst or score < self._worst[kind].score:
@@ -79,17 +88,13 @@ class Album:
         self, place: Place, score: float, at: Located, source: Picture, output: Picture, *, gain: float = 0.0
     ) -> _Crop:
         """A crop around a block."""
-        height, width = source.luma.shape
-        columns, rows = min(CROP_WIDTH, width), min(CROP_HEIGHT, height)
-        x = max(0, min(at.x - (columns - BLOCK) // 2, width - columns)) // _ALIGN * _ALIGN
-        y = max(0, min(at.y - (rows - BLOCK) // 2, height - rows)) // _ALIGN * _ALIGN
+        region = region_around(at, source.luma.shape)
         return _Crop(
             place=place,
             score=score,
-            x=x,
-            y=y,
-            source=_cut(source.frame, x, y, columns, rows),
-            output=_cut(output.frame, *(side * self._scale for side in (x, y, columns, rows))),
+            region=region,
+            source=cut_out(source.frame, region, 1),
+            output=cut_out(output.frame, region, self._scale),
             gain=gain,
         )
 
@@ -98,11 +103,11 @@ class Album:
         return list(self._pairs())
 
     def _pairs(self) -> Iterator[PicturePair]:
-        worst = {crop.region: crop for _, crop in sorted(self._worst.items())}
+        worst = {crop.shows: crop for _, crop in sorted(self._worst.items())}
         by_gain = sorted(self._detailed.values(), key=lambda crop: (-crop.gain, crop.place.frame))
-        detailed = {crop.region: crop for crop in by_gain}
-        for region, crop in detailed.items():
-            if region not in worst:
+        detailed = {crop.shows: crop for crop in by_gain}
+        for shows, crop in detailed.items():
+            if shows not in worst:
                 yield self._pair("detailed", crop)
         for crop in worst.values():
             yield self._pair("worst", crop)
@@ -119,13 +124,13 @@ class Album:
             reason=reason,
             frame=crop.place.frame,
             time_s=crop.place.time_s,
-            x=crop.x,
-            y=crop.y,
+            x=crop.region.x,
+            y=crop.region.y,
             width=round(width / aspect if self._video.rotation % 180 else width * aspect),
             height=height,
-            source=_uri(source, ".png"),
-            bicubic=_uri(bicubic, ".jpg"),
-            output=_uri(output, ".jpg"),
+            source=as_uri(source, ".png"),
+            bicubic=as_uri(bicubic, ".jpg"),
+            output=as_uri(output, ".jpg"),
         )
 
 
@@ -150,7 +155,7 @@ def to_rgb(frame: Frame, video: VideoInfo) -> Rgb:
     return np.asarray(np.clip(np.stack([r, g, b], axis=2) * 255.0 + 0.5, 0, 255), np.uint8)
 
 
-def _gained_most(source: Picture, output: Picture) -> Located:
+def gained_most(source: Picture, output: Picture) -> Located:
     """The block in the middle of the region where the output is furthest from bicubic, and by how many 8-bit codes."""
     rows, columns = source.luma.shape
     step = 2.0 ** (8 - output.frame.bit_depth)
@@ -163,14 +168,24 @@ def _gained_most(source: Picture, output: Picture) -> Located:
     return Located(value=float(means[y, x]), x=x + (size[0] - BLOCK) // 2, y=y + (size[1] - BLOCK) // 2)
 
 
-def _cut(frame: Frame, x: int, y: int, width: int, height: int) -> Frame:
-    """A copy of a region of all planes."""
+def region_around(at: Located, shape: tuple[int, ...]) -> Region:
+    """What is shown of a frame of `shape` (rows, columns) to show the block `at`."""
+    height, width = shape
+    columns, rows = min(CROP_WIDTH, width), min(CROP_HEIGHT, height)
+    x = max(0, min(at.x - (columns - BLOCK) // 2, width - columns)) // _ALIGN * _ALIGN
+    y = max(0, min(at.y - (rows - BLOCK) // 2, height - rows)) // _ALIGN * _ALIGN
+    return Region(x=x, y=y, width=columns, height=rows)
+
+
+def cut_out(frame: Frame, region: Region, scale: int) -> Frame:
+    """A copy of a region of all planes; `scale` is the frame's against the source."""
+    x, y, width, height = (scale * side for side in (region.x, region.y, region.width, region.height))
     rows, columns = frame.planes[0].shape
     planes = []
     for plane in frame.planes:
         down, across = -(-rows // plane.shape[0]), -(-columns // plane.shape[1])
-        region = plane[y // down : -(-(y + height) // down), x // across : -(-(x + width) // across)]
-        planes.append(region.copy())
+        part = plane[y // down : -(-(y + height) // down), x // across : -(-(x + width) // across)]
+        planes.append(part.copy())
     return Frame(pts=frame.pts, planes=tuple(planes), bit_depth=frame.bit_depth)
 
 
@@ -179,7 +194,8 @@ def _turn(image: Any, degrees: int) -> Rgb:
     return np.ascontiguousarray(np.rot90(image, degrees // 90 % 4 if degrees % 90 == 0 else 0))
 
 
-def _uri(image: Rgb, suffix: Literal[".png", ".jpg"]) -> str:
+def as_uri(image: Rgb, suffix: Literal[".png", ".jpg"]) -> str:
+    """The picture as a `data:` URI: exact as PNG, smaller as JPEG."""
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if suffix == ".jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 9]
     _, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
     kind = "jpeg" if suffix == ".jpg" else "png"
