@@ -82,7 +82,7 @@ def check(
     judge = backend_for("onnxruntime")
     exact, _ = prepare(entry, variant, judge, "fp32", cache_dir, width=sizes[0][0], height=sizes[0][1])
     with closing(judge.open(exact, *sizes[0])) as session:
-        expected = session.infer(frame)
+        expected = session.infer((frame,))
     failures: list[str] = []
     for precision in backend.precisions:
         try:
@@ -105,7 +105,7 @@ def _check_precision(
             opened_s = time.monotonic() - opening
             likeness = ""
             if (width, height) == sizes[0]:
-                psnr_db = _psnr(session.infer(frame), expected)
+                psnr_db = _psnr(session.infer((frame,)), expected)
                 likeness = f", {psnr_db:.1f} dB from fp32 on the CPU"
                 if psnr_db < _LEAST_DB[prepared.precision]:
                     failures.append(f"{backend.name} at {prepared.precision} is {psnr_db:.1f} dB from fp32 on the CPU.")
@@ -140,12 +140,12 @@ def _psnr(found: Planes, expected: Planes) -> float:
 def _fps(session: Session, frame: Planes, seconds: float) -> float:
     """Frames a second with as many callers as the session has streams, after one frame each to warm up."""
     counts = [0] * _STREAMS
-    session.infer(frame)
+    session.infer((frame,))
     started = time.monotonic()
 
     def work(index: int) -> None:
         while counts[index] == 0 or time.monotonic() - started < seconds:
-            session.infer(frame)
+            session.infer((frame,))
             counts[index] += 1
 
     threads = [threading.Thread(target=work, args=(index,)) for index in range(_STREAMS)]

@@ -122,9 +122,9 @@ class _Measuring:
         with closing(opened) as session, ThreadPoolExecutor(streams, initializer=give_way) as pool:
 
             def work(until: float) -> int:
-                out, done = session.infer(planes), 1
+                out, done = session.infer((planes,)), 1
                 while time.perf_counter() < until:
-                    session.infer(planes, out)
+                    session.infer((planes,), out)
                     done += 1
                 return done
 

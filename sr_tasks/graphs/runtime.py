@@ -2,11 +2,11 @@
 
 from typing import Protocol
 
-from sr_tasks.planes.arrays import Plane, Planes
+from sr_tasks.planes.arrays import Plane, Planes, Window
 from sr_tasks.records.cards import Precision
 from sr_tasks.records.prepared import BackendName, PreparedModel
 
-__all__ = ["Backend", "BackendName", "Plane", "Planes", "Precision", "Session"]
+__all__ = ["Backend", "BackendName", "Plane", "Planes", "Precision", "Session", "Window"]
 
 
 class Session(Protocol):
@@ -16,12 +16,13 @@ class Session(Protocol):
     def output_shapes(self) -> tuple[tuple[int, int], ...]:
         """Rows and columns of each output plane."""
 
-    def infer(self, planes: Planes, out: Planes | None = None) -> Planes:
+    def infer(self, window: Window, out: Planes | None = None) -> Planes:
         """The enlarged planes of one frame: new arrays, or `out` after writing into it.
 
-        As many callers as the session has streams may be inside at once; more wait. The result depends on `planes`
-        alone, to the byte. Contiguous planes are not copied. Raises UsageError for planes of another size or type,
-        ChunkFailed if the runtime breaks off.
+        `window` holds as many frames as the model's card says; of today's networks it holds the one frame to enlarge.
+        As many callers as the session has streams may be inside at once; more wait. The result depends on `window`
+        alone, to the byte. Contiguous planes are not copied. Raises UsageError for another number of frames and for
+        planes of another size or type, ChunkFailed if the runtime breaks off.
         """
 
     def close(self) -> None:

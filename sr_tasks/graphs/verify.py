@@ -130,7 +130,7 @@ class Original:
         """What `backend` makes of the same frames. Raises ModelRejected if it does not take the file."""
         session = backend.open(prepared, self.width, self.height)
         try:
-            each = [self._deviation(frame, session.infer(frame.planes)) for frame in self._frames]
+            each = [self._deviation(frame, session.infer((frame.planes,))) for frame in self._frames]
         finally:
             session.close()
         max_codes = max(one.max_codes for one in each)

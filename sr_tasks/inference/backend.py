@@ -6,11 +6,11 @@ from typing import Final
 from loguru import logger
 
 from sr_tasks.errors import UsageError
-from sr_tasks.graphs.runtime import Backend, Plane, Planes, Session
+from sr_tasks.graphs.runtime import Backend, Plane, Planes, Session, Window
 from sr_tasks.inference.backends import nvidia
 from sr_tasks.inference.backends.nvidia import Gpu
 
-__all__ = ["BACKENDS", "CPU_BACKENDS", "Backend", "Plane", "Planes", "Session", "backend_for"]
+__all__ = ["BACKENDS", "CPU_BACKENDS", "Backend", "Plane", "Planes", "Session", "Window", "backend_for"]
 
 
 def _tensorrt(gpu: Gpu | None) -> Backend:

@@ -53,7 +53,7 @@ def upscale_chunk(
     def infer(item: DecodedFrame) -> tuple[VideoFrame, int, bytes]:
         frame = writer.new_frame()
         planes, results = planes_of(item.frame), planes_of(frame)
-        session.infer(planes[:3], results[:3])
+        session.infer((planes[:3],), results[:3])
         for alpha, result in zip(planes[3:], results[3:], strict=True):
             result[:] = enlarged(alpha, result.shape[0] // alpha.shape[0], item.frame.format.components[0].bits)
         return frame, item.pts, item.captions

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from loguru import logger
 
 from sr_tasks.errors import SrError, UsageError
-from sr_tasks.graphs.runtime import Backend, Planes, Session
+from sr_tasks.graphs.runtime import Backend, Planes, Session, Window
 from sr_tasks.inference.priority import give_way
 from sr_tasks.inference.tiled import TiledSession
 from sr_tasks.inference.tiles import Grid, Layout, plan_grid
@@ -59,14 +59,14 @@ class _FittingSession:
         self._grid = plan_grid(self._layout, width, height, tile_px)
         self._session = self._opened()
 
-    def infer(self, planes: Planes, out: Planes | None = None) -> Planes:
+    def infer(self, window: Window, out: Planes | None = None) -> Planes:
         """See `Session.infer`."""
         while True:
             if self._is_closed:
                 raise UsageError("The session is closed.", hint="Open another one.")
             session = self._session
             try:
-                return session.infer(planes, out)
+                return session.infer(window, out)
             except (MemoryError, SrError) as exc:
                 self._make_room(session, exc)
 

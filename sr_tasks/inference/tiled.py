@@ -6,9 +6,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sr_tasks.graphs.runtime import Plane, Planes, Session
+from sr_tasks.graphs.runtime import Plane, Planes, Session, Window
 from sr_tasks.inference.tiles import Grid, Span
-from sr_tasks.planes.arrays import check_planes, dtype_of
+from sr_tasks.planes.arrays import check_planes, dtype_of, only_frame
 from sr_tasks.records.prepared import GraphVariant
 
 Result = TypeVar("Result")
@@ -38,8 +38,9 @@ class TiledSession:
             for index in range(len(self._shapes))
         )
 
-    def infer(self, planes: Planes, out: Planes | None = None) -> Planes:
+    def infer(self, window: Window, out: Planes | None = None) -> Planes:
         """See `Session.infer`."""
+        planes = only_frame(window)
         check_planes("source", planes, self._shapes, self._dtype)
         if out is None:
             out = tuple(np.empty(shape, self._dtype) for shape in self.output_shapes)
@@ -92,7 +93,7 @@ class TiledSession:
         return sums
 
     def _answer(self, planes: Planes, row: Span, column: Span) -> Planes:
-        return self._inner.infer(self._fed(planes, row, column))
+        return self._inner.infer((self._fed(planes, row, column),))
 
     def _fed(self, planes: Planes, row: Span, column: Span) -> Planes:
         """The window of each plane; where it reaches past the picture, the outermost samples are repeated."""

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from sr_tasks.errors import InputTooLarge, UsageError
@@ -11,7 +10,7 @@ from sr_tasks.intake.canonical import Canonical
 from sr_tasks.intake.receptive import MAX_HALO_PX, Sight
 from sr_tasks.intake.request import AddRequest
 from sr_tasks.records.cards import GateLimits, Level, ModelCard, Precision, Tiling, Weights
-from sr_tasks.records.loading import problem
+from sr_tasks.records.loading import problem, read_yaml
 from sr_tasks.storage.failures import reading
 
 _MAX_CARD_BYTES = 1 << 20
@@ -31,7 +30,7 @@ _FOUND = ("color", "scale", "parameters", "weights", "original")
 def read_card(request: AddRequest) -> dict[str, Any]:
     """The fields of the request's card file, as they are in it; none without a file.
 
-    Raises UsageError for a file that is no mapping, InputNotFound, InputUnreadable, InputTooLarge.
+    Raises UsageError for a file that cannot be read as a mapping, InputNotFound, InputTooLarge.
     """
     if request.card_path is None:
         return {}
@@ -39,11 +38,7 @@ def read_card(request: AddRequest) -> dict[str, Any]:
     with reading(path):
         if path.stat().st_size > _MAX_CARD_BYTES:
             raise InputTooLarge(f"The card {str(path)!r} is larger than {_MAX_CARD_BYTES} bytes.", hint="Name a card.")
-        text = path.read_bytes()
-    try:
-        fields = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError) as exc:
-        raise UsageError(f"The card {str(path)!r} is no YAML: {exc}", hint="Correct it.") from exc
+        fields = read_yaml(path, UsageError, what="The card", hint="Correct it.")
     if not isinstance(fields, dict) or not all(isinstance(name, str) for name in fields):
         raise UsageError(f"The card {str(path)!r} is no list of fields.", hint="An example: licence: MIT.")
     return fields
@@ -133,8 +128,9 @@ def write_card(
     try:
         return ModelCard.model_validate(defaults | stated | found)
     except ValidationError as exc:
-        lines = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in exc.errors()[:4])
-        raise UsageError(f"The card of {fields['name']} would not be valid: {lines}.", hint="Correct it.") from exc
+        raise UsageError(
+            f"The card of {fields['name']} would not be valid: {problem(exc)}.", hint="Correct it."
+        ) from exc
 
 
 def _tiling(tiling: Tiling, max_passes: object) -> Tiling:

@@ -10,14 +10,14 @@ import zipfile
 from pathlib import Path
 from typing import Any, Final
 
-import yaml
 from loguru import logger
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import ModelInvalid, StorageUnavailable, UsageError
 from sr_tasks.records.cards import GateLimits
-from sr_tasks.storage.failures import reading, writing
+from sr_tasks.records.loading import load_yaml
+from sr_tasks.storage.failures import writing
 from sr_tasks.storage.hashing import sha256_file
 
 FILE: Final = "known.yaml"
@@ -57,6 +57,12 @@ class KnownModel(BaseModel):
         return {name: value for name, value in self.model_dump(mode="json", include=names).items() if value}
 
 
+class _KnownModels(RootModel[dict[str, KnownModel]]):
+    """The file: a name -> what is known of it."""
+
+    root: dict[str, KnownModel] = {}
+
+
 def is_reference(text: str) -> bool:
     return text.startswith(_PREFIX)
 
@@ -68,15 +74,12 @@ def name_of(reference: str) -> str:
 def known_models(settings: Settings) -> dict[str, KnownModel]:
     """All of the file. Raises UsageError with the entry that is wrong."""
     path = settings.models_dir / FILE
-    if not path.is_file():
-        return {}
-    with reading(path):
-        text = path.read_text(encoding="utf-8")
     try:
-        entries = yaml.safe_load(text)
-        return {str(name): KnownModel.model_validate(entry) for name, entry in (entries or {}).items()}
-    except (yaml.YAMLError, AttributeError, ValidationError) as exc:
-        raise UsageError(f"{path} is not valid: {exc}", hint="Correct the entry.") from exc
+        return load_yaml(
+            path, _KnownModels, UsageError, what="The list of known models", hint="Correct the entry."
+        ).root
+    except FileNotFoundError:
+        return {}
 
 
 def known_model(reference: str, settings: Settings) -> KnownModel:

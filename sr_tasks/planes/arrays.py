@@ -1,5 +1,7 @@
 """Planes as NumPy arrays: their types, and the check that a frame has those that a model wants."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
@@ -12,10 +14,23 @@ Plane = NDArray[np.uint8] | NDArray[np.uint16]
 Planes = tuple[Plane, ...]
 """(y, u, v), or (y,) for gray; behind them alpha, where there is alpha."""
 
+Window = Sequence[Planes]
+"""The frames that a network sees at once, in the order of their time."""
+
 
 def dtype_of(layout: PlaneLayout) -> np.dtype[np.uint8] | np.dtype[np.uint16]:
     """uint8 for 8 bit, uint16 above."""
     return np.dtype(np.uint8) if layout.bit_depth == 8 else np.dtype(np.uint16)
+
+
+def only_frame(window: Window) -> Planes:
+    """The frame of a window of one. Raises UsageError for a window of several, which no session takes so far."""
+    if len(window) != 1:
+        raise UsageError(
+            f"The window holds {len(window)} frames, and the network sees one at a time.",
+            hint="Give each frame in a window of its own.",
+        )
+    return window[0]
 
 
 def check_planes(what: str, planes: Planes, shapes: Shapes, dtype: DTypeLike) -> None:

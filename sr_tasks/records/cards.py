@@ -150,6 +150,8 @@ class ModelCard(_Strict):
     max_passes: int = Field(default=1, ge=1, le=2, description="2: a job may run it twice for scale squared.")
     parameters: int = Field(ge=0)
     receptive_field: int = Field(ge=1, description="Side in source px that one output px depends on.")
+    window: int = Field(default=1, ge=1, description="Frames that the network sees at once, for one that it enlarges.")
+    warm_up: int = Field(default=0, ge=0, description="Frames it must have seen before its answers count.")
     tiling: Tiling | None = Field(default=None, description="None: exact, with half the receptive field as halo.")
     level: Level | None = Field(default=None, description="None: the network is told nothing about its source.")
     precisions: tuple[Precision, ...] = Field(default=("fp32",), description="In which it may be run, if proved.")
@@ -173,6 +175,15 @@ class ModelCard(_Strict):
             raise ValueError("a card of kind style, and no other, has an entry style that names the style's licence")
         if self.kind != "resampler" and self.weights is None:
             raise ValueError(f"a card of kind {self.kind} names its weights")
+        return self
+
+    @model_validator(mode="after")
+    def _sees_one_frame(self) -> Self:
+        if (self.window, self.warm_up) != (1, 0):
+            raise ValueError(
+                f"window {self.window} and warm_up {self.warm_up} are not supported: so far every network sees one "
+                "frame and keeps nothing of it (window 1, warm_up 0)"
+            )
         return self
 
     @property

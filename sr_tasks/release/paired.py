@@ -158,10 +158,10 @@ def _measured(
     session: Session, small: Sequence[Planes], truths: Sequence[Planes], variant: GraphVariant
 ) -> Iterator[tuple[float, float]]:
     """PSNR of luma in dB and seconds, of each frame. The first inference of a session is not timed."""
-    session.infer(small[0])
+    session.infer((small[0],))
     for planes, truth in zip(small, truths, strict=True):
         started = time.perf_counter()
-        output = session.infer(planes)
+        output = session.infer((planes,))
         seconds = time.perf_counter() - started
         yield _psnr(output[0], truth[0], variant), max(seconds, 1e-6)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 import cv2
 import numpy as np
 
-from sr_tasks.inference.backend import Planes
+from sr_tasks.inference.backend import Planes, Window
 from sr_tasks.planes.resample import Siting, chroma_siting
 from sr_tasks.records.media import VideoInfo
 
@@ -29,9 +29,10 @@ class Resampler:
     def output_shapes(self) -> tuple[tuple[int, int], ...]:
         return ()
 
-    def infer(self, planes: Planes, out: Planes | None = None) -> Planes:
-        """Fill `out`, planes uint8 or uint16 [rows, columns] of a whole multiple of the size of `planes`; chroma may be
-        a sample short of it."""
+    def infer(self, window: Window, out: Planes | None = None) -> Planes:
+        """Fill `out`, planes uint8 or uint16 [rows, columns] of a whole multiple of the size of the one frame in
+        `window`; chroma may be a sample short of it."""
+        (planes,) = window
         if out is None:
             raise ValueError("planes to write into are needed")
         note(self.seen, planes)

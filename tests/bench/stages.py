@@ -49,7 +49,7 @@ def _outputs(bench: Bench, frames: list[VideoFrame]) -> list[VideoFrame]:
     made = []
     for frame in frames:
         output = writer.new_frame()
-        session.infer(planes_of(frame), planes_of(output))
+        session.infer((planes_of(frame),), planes_of(output))
         made.append(output)
     writer.abort()
     session.close()
@@ -58,10 +58,10 @@ def _outputs(bench: Bench, frames: list[VideoFrame]) -> list[VideoFrame]:
 
 def _network_s(bench: Bench, frames: list[VideoFrame]) -> float:
     session, writer = bench.session(1), bench.writer("unused.nut")
-    session.infer(planes_of(frames[0]), planes_of(writer.new_frame()))
+    session.infer((planes_of(frames[0]),), planes_of(writer.new_frame()))
     started = time.perf_counter()
     for frame in frames:
-        session.infer(planes_of(frame), planes_of(writer.new_frame()))
+        session.infer((planes_of(frame),), planes_of(writer.new_frame()))
     seconds = time.perf_counter() - started
     writer.abort()
     session.close()

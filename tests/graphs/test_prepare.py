@@ -15,7 +15,7 @@ from sr_tasks.errors import ModelRejected, TargetUnwritable, UsageError
 from sr_tasks.graphs.cache import ModelCache
 from sr_tasks.graphs.graph import build_graph
 from sr_tasks.graphs.prepare import cache_key, precision_ladder, prepare
-from sr_tasks.graphs.runtime import Backend, BackendName, Planes, Precision, Session
+from sr_tasks.graphs.runtime import Backend, BackendName, Planes, Precision, Session, Window
 from sr_tasks.graphs.verify import Deviation, Original, synthetic_frame
 from sr_tasks.inference.backend import backend_for
 from sr_tasks.records.prepared import GraphVariant, PreparedModel
@@ -63,8 +63,8 @@ class SkewedSession:
         self._real, self._codes, self._plane = real, codes, plane
         self.output_shapes = real.output_shapes
 
-    def infer(self, planes: Planes, out: Planes | None = None) -> Planes:
-        results = self._real.infer(planes, out)
+    def infer(self, window: Window, out: Planes | None = None) -> Planes:
+        results = self._real.infer(window, out)
         results[self._plane][:, ::2] ^= results[0].dtype.type(self._codes)
         return results
 
@@ -451,7 +451,7 @@ def test_a_network_with_a_level_is_proved_at_that_level(tmp_path: Path, precisio
     assert [one.precision for one in found] == [precision] * 2
     assert found[0].key != found[1].key
     planes = noise_planes(variant(), 99, 51)
-    luma = [backend_for("onnxruntime").open(one, 99, 51).infer(planes)[0].astype(int) for one in found]
+    luma = [backend_for("onnxruntime").open(one, 99, 51).infer((planes,))[0].astype(int) for one in found]
     assert np.abs(luma[0] - luma[1]).mean() > 1
 
 

@@ -51,7 +51,7 @@ def strided(plane: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 @pytest.mark.parametrize("network", [True, False])
 def test_backends_agree_within_one_code(tmp_path: Path, kind: GraphVariant, network: bool) -> None:
     planes = noise_planes(kind, WIDTH, HEIGHT)
-    results = [session_for(tmp_path, name, kind, network=network).infer(planes) for name in CPU_BACKENDS]
+    results = [session_for(tmp_path, name, kind, network=network).infer((planes,)) for name in CPU_BACKENDS]
     for one, other in zip(*results, strict=True):
         assert one.dtype == other.dtype == planes[0].dtype
         assert one.shape == other.shape
@@ -65,11 +65,11 @@ def test_backends_agree_within_one_code(tmp_path: Path, kind: GraphVariant, netw
 def test_planes_may_have_any_strides_on_either_side(tmp_path: Path, backend: str, kind: GraphVariant) -> None:
     session = session_for(tmp_path, backend, kind)
     planes = noise_planes(kind, WIDTH, HEIGHT)
-    plain = session.infer(planes)
+    plain = session.infer((planes,))
     out = tuple(strided(np.zeros(shape, planes[0].dtype)) for shape in session.output_shapes)
-    given = session.infer(tuple(strided(plane) for plane in planes), out)
+    given = session.infer((tuple(strided(plane) for plane in planes),), out)
     assert all(one is other for one, other in zip(given, out, strict=True))
-    flipped = session.infer(tuple(np.asfortranarray(plane) for plane in planes))
+    flipped = session.infer((tuple(np.asfortranarray(plane) for plane in planes),))
     for one, other, third in zip(plain, out, flipped, strict=True):
         assert np.array_equal(one, other)
         assert np.array_equal(one, third)
@@ -83,7 +83,7 @@ def test_read_only_planes_are_taken_and_nothing_is_written_into_the_source(tmp_p
     copies = [plane.copy() for plane in planes]
     for plane in planes:
         plane.flags.writeable = False
-    session.infer(planes)
+    session.infer((planes,))
     for plane, copy in zip(planes, copies, strict=True):
         assert np.array_equal(plane, copy)
 
@@ -91,9 +91,9 @@ def test_read_only_planes_are_taken_and_nothing_is_written_into_the_source(tmp_p
 @pytest.mark.parametrize("backend", CPU_BACKENDS)
 def test_results_stay_as_they_are_when_the_next_frame_is_computed(tmp_path: Path, backend: str) -> None:
     session = session_for(tmp_path, backend, variant())
-    first = session.infer(noise_planes(variant(), WIDTH, HEIGHT, seed=1))
+    first = session.infer((noise_planes(variant(), WIDTH, HEIGHT, seed=1),))
     kept = [plane.copy() for plane in first]
-    session.infer(noise_planes(variant(), WIDTH, HEIGHT, seed=2))
+    session.infer((noise_planes(variant(), WIDTH, HEIGHT, seed=2),))
     for plane, copy in zip(first, kept, strict=True):
         assert np.array_equal(plane, copy)
 
@@ -109,7 +109,7 @@ def all_frames(session: Session, frames: list[Planes], callers: int) -> list[lis
                 index = next(left, None)
             if index is None:
                 return
-            results[index] = [plane.tobytes() for plane in session.infer(frames[index])]
+            results[index] = [plane.tobytes() for plane in session.infer((frames[index],))]
 
     threads = [threading.Thread(target=work) for _ in range(callers)]
     for thread in threads:
@@ -146,10 +146,10 @@ def test_the_same_bytes_come_out_for_any_number_of_streams_and_callers(
 @pytest.mark.skipif(not has_bf16(), reason="this CPU has no bf16")
 def test_bf16_does_not_touch_chroma_and_does_not_shift_luma(tmp_path: Path) -> None:
     planes = noise_planes(variant(), WIDTH, HEIGHT)
-    exact = session_for(tmp_path, "openvino", variant()).infer(planes)
+    exact = session_for(tmp_path, "openvino", variant()).infer((planes,))
     model = model_for(tmp_path, "openvino", variant(), precision="bf16")
     assert model.precision == "bf16"
-    coarse = backend_for("openvino").open(model, WIDTH, HEIGHT).infer(planes)
+    coarse = backend_for("openvino").open(model, WIDTH, HEIGHT).infer((planes,))
     assert np.array_equal(coarse[1], exact[1])
     assert np.array_equal(coarse[2], exact[2])
     difference = coarse[0].astype(float) - exact[0]
@@ -165,7 +165,7 @@ def test_flat_colours_come_out_unchanged(tmp_path: Path, backend: str, bit_depth
     for codes in ((0, peak, peak // 2), (peak // 16, 1, peak - 1), (peak * 3 // 4, peak // 3, peak // 2 + 1)):
         sources = noise_planes(kind, WIDTH, HEIGHT)
         planes = tuple(np.full_like(plane, code) for plane, code in zip(sources, codes, strict=True))
-        for plane, code in zip(session.infer(planes), codes, strict=True):
+        for plane, code in zip(session.infer((planes,)), codes, strict=True):
             assert np.unique(plane).tolist() == [code]
 
 
@@ -176,9 +176,11 @@ def test_planes_of_another_kind_are_refused_with_both_sizes(tmp_path: Path, back
     wrong_size, wrong_type, too_few = (y[:-1], u, v), (y.astype(np.uint16), u, v), (y,)
     for planes in (wrong_size, wrong_type, too_few):
         with pytest.raises(UsageError, match="source planes"):
-            session.infer(planes)
+            session.infer((planes,))
     with pytest.raises(UsageError, match="output planes"):
-        session.infer((y, u, v), (y, u, v))
+        session.infer(((y, u, v),), (y, u, v))
+    with pytest.raises(UsageError, match="holds 3 frames"):
+        session.infer([(y, u, v)] * 3)
 
 
 @pytest.mark.parametrize("backend", CPU_BACKENDS)
@@ -187,7 +189,7 @@ def test_a_closed_session_says_so_and_closing_twice_is_fine(tmp_path: Path, back
     session.close()
     session.close()
     with pytest.raises(UsageError, match="closed"):
-        session.infer(noise_planes(variant(), WIDTH, HEIGHT))
+        session.infer((noise_planes(variant(), WIDTH, HEIGHT),))
 
 
 @pytest.mark.parametrize("backend", CPU_BACKENDS)

@@ -118,7 +118,7 @@ def test_an_engine_is_built_once_and_opened_from_its_context(runtime: FakeRuntim
     assert folder.name.startswith(f"{WIDTH}x{HEIGHT}-")
     assert sorted(path.name for path in folder.iterdir()) == ["built", "context.onnx"]
     runtime.asked.clear()
-    backend.open(model, WIDTH, HEIGHT, streams=5).infer(noise_planes(variant(), WIDTH, HEIGHT))
+    backend.open(model, WIDTH, HEIGHT, streams=5).infer((noise_planes(variant(), WIDTH, HEIGHT),))
     assert [path for path, _ in runtime.asked] == [str(folder / "context.onnx")] * 2
     assert not any("trt_dump_ep_context_model" in providers[0][1] for _, providers in runtime.asked)
     again, hit = prepare(

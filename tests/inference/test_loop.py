@@ -66,7 +66,8 @@ class Session:
     def __init__(self, fails_at: int = -1) -> None:
         self._fails_at = fails_at
 
-    def infer(self, planes: Any, out: Any) -> Any:
+    def infer(self, window: Any, out: Any) -> Any:
+        (planes,) = window
         time.sleep(0.001 * (int(planes[0][0, 0]) % 3))
         if planes[0][0, 0] == self._fails_at:
             raise ChunkFailed("broken off")

@@ -142,7 +142,7 @@ session = open_session(backend, model, entry.card, 7680, 4320, streams=2, tile_p
 rng = np.random.default_rng(0)
 row = rng.integers(0, 256, 7680, dtype=np.uint8)
 planes = tuple(np.tile(row[:columns], (rows, 1)) for rows, columns in ((4320, 7680), (2160, 3840), (2160, 3840)))
-out = session.infer(planes)
+out = session.infer((planes,))
 print(tile_px, before, peak(), out[0].shape, int(out[0].std() > 1))
 """
 

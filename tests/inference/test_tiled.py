@@ -13,7 +13,7 @@ from onnx import helper, numpy_helper
 
 from sr_tasks.errors import ChunkFailed, ModelRejected, UsageError
 from sr_tasks.graphs.graph import build_graph
-from sr_tasks.graphs.runtime import Planes, Session
+from sr_tasks.graphs.runtime import Planes, Session, Window
 from sr_tasks.inference.backend import CPU_BACKENDS, backend_for
 from sr_tasks.inference.opened import open_session
 from sr_tasks.records.prepared import GraphVariant, PreparedModel
@@ -46,7 +46,7 @@ def opened(
 def whole(tmp_path: Path, entry: ModelEntry, kind: GraphVariant, planes: Planes, backend: str = "openvino") -> Planes:
     """The backend's own answer for the whole frame, without any of the code for tiles."""
     rows, columns = planes[0].shape
-    return backend_for(backend).open(prepared(tmp_path, entry, kind, backend), columns, rows).infer(planes)
+    return backend_for(backend).open(prepared(tmp_path, entry, kind, backend), columns, rows).infer((planes,))
 
 
 def require_same(found: Planes, expected: Planes) -> None:
@@ -158,7 +158,7 @@ def test_tiles_give_the_bytes_of_the_whole_picture(
     entry, planes = entry_of(model, tmp_path), noise_planes(kind, WIDTH, HEIGHT)
     expected = whole(tmp_path, entry, kind, planes, backend)
     for tile_px in (32, 64):
-        require_same(opened(tmp_path, entry, kind, tile_px, backend=backend).infer(planes), expected)
+        require_same(opened(tmp_path, entry, kind, tile_px, backend=backend).infer((planes,)), expected)
 
 
 @pytest.mark.parametrize("backend", CPU_BACKENDS)
@@ -179,7 +179,7 @@ def test_tiles_of_networks_that_see_less_than_the_resamplers_of_chroma_and_of_rg
 ) -> None:
     entry, planes = entry_of(model, tmp_path), noise_planes(kind, WIDTH, HEIGHT)
     expected = whole(tmp_path, entry, kind, planes, backend)
-    require_same(opened(tmp_path, entry, kind, 32, backend=backend).infer(planes), expected)
+    require_same(opened(tmp_path, entry, kind, 32, backend=backend).infer((planes,)), expected)
 
 
 @pytest.mark.parametrize("size", [(141, 103), (140, 104), (16, 17), (33, 90)])
@@ -191,7 +191,7 @@ def test_a_picture_whose_sides_are_no_multiple_is_extended_and_cut(
     planes = noise_planes(kind, width, height)
     extended = tuple(np.pad(plane, ((0, -height % 4), (0, -width % 4)), mode="edge") for plane in planes)
     expected = tuple(plane[: 2 * height, : 2 * width] for plane in whole(tmp_path, entry, kind, extended))
-    require_same(opened(tmp_path, entry, kind, tile_px, width=width, height=height).infer(planes), expected)
+    require_same(opened(tmp_path, entry, kind, tile_px, width=width, height=height).infer((planes,)), expected)
 
 
 def test_a_picture_below_the_smallest_size_of_a_network_is_extended(tmp_path: Path) -> None:
@@ -201,14 +201,14 @@ def test_a_picture_below_the_smallest_size_of_a_network_is_extended(tmp_path: Pa
                for plane, goal in zip(planes, [(64, 64), (32, 32), (32, 32)], strict=True))  # fmt: skip
     expected = tuple(plane[:44, :80] if index == 0 else plane[:22, :40]
                      for index, plane in enumerate(whole(tmp_path, entry, variant(), (y, u, v))))  # fmt: skip
-    require_same(opened(tmp_path, entry, variant(), 0, width=40, height=22).infer(planes), expected)
+    require_same(opened(tmp_path, entry, variant(), 0, width=40, height=22).infer((planes,)), expected)
 
 
 def test_a_network_of_one_size_takes_pictures_of_any_other(tmp_path: Path) -> None:
     entry = entry_of("deep", tmp_path, tiling={"halo": 7, "fixed": [80, 96]})
     planes = noise_planes(variant(), WIDTH, HEIGHT)
     model, backend = prepared(tmp_path, entry, variant()), _Recording()
-    found = open_session(backend, model, entry.card, WIDTH, HEIGHT, streams=1, tile_px=0).infer(planes)
+    found = open_session(backend, model, entry.card, WIDTH, HEIGHT, streams=1, tile_px=0).infer((planes,))
     assert backend.opened == [(96, 80)]
     padded = (np.pad(planes[0], ((0, 1), (0, 1)), mode="edge"), *planes[1:])
     luma = whole(tmp_path, entry, variant(), padded)[0]
@@ -226,7 +226,7 @@ def test_planes_may_lie_anywhere_and_frames_may_be_computed_at_once(tmp_path: Pa
     def work(index: int) -> None:
         apart = tuple(np.zeros((rows, columns + 9), np.uint16) for rows, columns in session.output_shapes)
         out = tuple(plane[:, 4:-5] for plane in apart)
-        results[index] = session.infer(tuple(np.asfortranarray(plane) for plane in frames[index]), out)
+        results[index] = session.infer((tuple(np.asfortranarray(plane) for plane in frames[index]),), out)
         assert results[index][0] is out[0]
         assert not any(plane[:, :4].any() or plane[:, -5:].any() for plane in apart), "written beyond the plane"
 
@@ -249,7 +249,7 @@ def test_what_neighbours_agree_on_is_not_changed_by_blending(tmp_path: Path, kin
     planes = noise_planes(kind, WIDTH, HEIGHT)
     planes[0][:40, :40] = 2**kind.bit_depth - 1
     session = opened(tmp_path, entry, kind, 48)
-    require_same(session.infer(planes), whole(tmp_path, entry, kind, planes))
+    require_same(session.infer((planes,)), whole(tmp_path, entry, kind, planes))
     assert entry.card.tiles.mode == "overlap"
 
 
@@ -263,14 +263,14 @@ def test_neighbours_that_disagree_leave_no_seam(tmp_path: Path, kind: GraphVaria
     slope = np.linspace(0.1, 0.9, WIDTH)[None] + np.linspace(-0.05, 0.05, HEIGHT)[:, None]
     luma = np.rint(slope * peak).astype(np.uint8 if kind.bit_depth == 8 else np.uint16)
     entry = overlapping(tmp_path, network)
-    found = opened(tmp_path, entry, kind, 64).infer((luma,))[0].astype(float)
+    found = opened(tmp_path, entry, kind, 64).infer(((luma,),))[0].astype(float)
     levels = np.unique(found[0]), np.unique(found[:, 0])
     assert levels[0][-1] - levels[0][0] > 0.3 * peak, "the tiles do differ"
     steepest = 0.5 * np.pi * (levels[0][-1] - levels[0][0]) / 48
     assert np.abs(np.diff(found, axis=1)).max() <= 1.02 * steepest + 1
     assert np.abs(np.diff(found, axis=0)).max() <= 1.02 * steepest + 1
     assert np.all(np.diff(found, axis=1) >= 0), "from the lower mean to the higher without a swing"
-    again = opened(tmp_path, entry, kind, 64, streams=1).infer((luma,))[0]
+    again = opened(tmp_path, entry, kind, 64, streams=1).infer(((luma,),))[0]
     assert np.array_equal(found, again)
 
 
@@ -278,9 +278,9 @@ def test_planes_of_another_kind_are_refused(tmp_path: Path) -> None:
     session = opened(tmp_path, entry_of("bicubic", tmp_path), variant(), 32)
     y, u, v = noise_planes(variant(), WIDTH, HEIGHT)
     with pytest.raises(UsageError, match="source planes"):
-        session.infer((y[:-1], u, v))
+        session.infer(((y[:-1], u, v),))
     with pytest.raises(UsageError, match="output planes"):
-        session.infer((y, u, v), (y, u, v))
+        session.infer(((y, u, v),), (y, u, v))
 
 
 def test_a_closed_session_says_so(tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ def test_a_closed_session_says_so(tmp_path: Path) -> None:
     session.close()
     session.close()
     with pytest.raises(UsageError, match="closed"):
-        session.infer(noise_planes(variant(), WIDTH, HEIGHT))
+        session.infer((noise_planes(variant(), WIDTH, HEIGHT),))
 
 
 class _Recording:
@@ -318,11 +318,11 @@ class _Failing:
         self._inner, self._error, self._left = inner, error, 1
         self.output_shapes = inner.output_shapes
 
-    def infer(self, planes: Planes, out: Planes | None = None) -> Planes:
+    def infer(self, window: Window, out: Planes | None = None) -> Planes:
         self._left -= 1
         if self._left < 0:
             raise self._error
-        return self._inner.infer(planes, out)
+        return self._inner.infer(window, out)
 
     def close(self) -> None:
         self._inner.close()
@@ -357,7 +357,7 @@ def test_where_memory_runs_out_smaller_tiles_take_over_with_the_same_result(
     session = open_session(backend, model, entry.card, WIDTH, HEIGHT, streams=2, tile_px=0)
     for seed in range(3):
         planes = noise_planes(variant(), WIDTH, HEIGHT, seed=seed)
-        require_same(session.infer(planes), whole(tmp_path, entry, variant(), planes))
+        require_same(session.infer((planes,)), whole(tmp_path, entry, variant(), planes))
     areas = [width * height for width, height in backend.opened]
     assert areas == sorted(areas, reverse=True)
     assert areas[-1] <= 64 * 64 < areas[-2]
@@ -372,7 +372,7 @@ def test_callers_at_once_make_room_once(tmp_path: Path) -> None:
     frames = [noise_planes(variant(), WIDTH, HEIGHT, seed=seed) for seed in range(6)]
     found: dict[int, Planes] = {}
     threads = [
-        threading.Thread(target=lambda index=index: found.update({index: session.infer(frames[index])}))  # type: ignore[misc]
+        threading.Thread(target=lambda index=index: found.update({index: session.infer((frames[index],))}))  # type: ignore[misc]
         for index in range(6)
     ]
     for thread in threads:
@@ -399,9 +399,9 @@ def test_other_failures_are_not_taken_for_a_lack_of_memory(tmp_path: Path) -> No
     backend = _Recording(1, error=ChunkFailed("OpenVINO broke off: the device was removed"))
     session = open_session(backend, prepared(tmp_path, entry, variant()), entry.card, 32, 32, streams=1, tile_px=0)
     planes = noise_planes(variant(), 32, 32)
-    session.infer(planes)
+    session.infer((planes,))
     with pytest.raises(ChunkFailed, match="device was removed"):
-        session.infer(planes)
+        session.infer((planes,))
     assert len(backend.opened) == 1
 
 
@@ -409,5 +409,5 @@ def test_a_card_that_understates_its_halo_shows(tmp_path: Path) -> None:
     """The tests above can fail: with one px less than the network sees, tiles do differ."""
     entry, kind = entry_of("deep", tmp_path, tiling={"halo": 3}), variant(chroma="gray")
     planes = noise_planes(kind, WIDTH, HEIGHT)
-    found = opened(tmp_path, entry, kind, 32).infer(planes)[0]
+    found = opened(tmp_path, entry, kind, 32).infer((planes,))[0]
     assert not np.array_equal(found, whole(tmp_path, entry, kind, planes)[0])

@@ -1,39 +1,16 @@
-"""Colour: what tags mean that say nothing, and pictures that cannot be right without what would be lost."""
+"""Colour: pictures that cannot be right without what would be lost."""
 
 import struct
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from sr_tasks.errors import InputUnsupported
 from sr_tasks.media.probe import glance, probe
-from sr_tasks.records import colour
-from sr_tasks.records.media import VideoInfo
 from tests.clips import Clip, make
 
 _PARENTS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd")
-
-
-def video(**changes: Any) -> VideoInfo:
-    fields = {"pix_fmt": "yuv420p", "height": 480, "color_range": 0, "colorspace": 2, "sample_aspect_ratio": "0:1"}
-    return VideoInfo.model_construct(**fields | changes)
-
-
-def test_a_range_that_says_nothing_is_limited_for_yuv_and_gray_and_full_for_rgb() -> None:
-    assert [colour.range_of(video(pix_fmt=name)) for name in ("yuv420p", "gray", "gbrp", "rgb24")] == [1, 1, 2, 2]
-    assert colour.range_of(video(color_range=2)) == 2
-    assert colour.range_of(video(pix_fmt="gbrp", color_range=1)) == 1
-
-
-def test_a_matrix_that_says_nothing_goes_by_the_lines() -> None:
-    assert [colour.matrix_of(video(height=lines)) for lines in (576, 719, 720, 2160)] == [6, 6, 1, 1]
-    assert colour.matrix_of(video(height=2160, colorspace=9)) == 9
-
-
-def test_an_aspect_that_says_nothing_is_square() -> None:
-    assert colour.aspect_of(video()) == colour.aspect_of(video(sample_aspect_ratio="1:1")) == 1
 
 
 def with_dolby_vision(path: Path, *, profile: int, compatibility: int, behind: bytes) -> Path:

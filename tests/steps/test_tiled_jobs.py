@@ -81,11 +81,11 @@ def test_a_job_that_runs_out_of_memory_goes_on_in_smaller_tiles(
     job(source, tmp_path / "undisturbed.mp4", settings, model="bicubic")
     inner, broken_off = opened.TiledSession.infer, []
 
-    def infer(self: Any, *planes: Any) -> Any:
+    def infer(self: Any, *arguments: Any) -> Any:
         if self._grid.columns.window > 70:
             broken_off.append(self)
             raise ChunkFailed("OpenVINO broke off: std::bad_alloc")
-        return inner(self, *planes)
+        return inner(self, *arguments)
 
     monkeypatch.setattr(opened.TiledSession, "infer", infer)
     job(source, tmp_path / "out.mp4", dataclasses.replace(settings, tile_px=128), model="bicubic")

@@ -9,8 +9,8 @@ import numpy as np
 
 from sr_tasks.errors import UsageError
 from sr_tasks.graphs.cache import note_use
-from sr_tasks.graphs.runtime import Planes
-from sr_tasks.planes.arrays import check_planes, dtype_of
+from sr_tasks.graphs.runtime import Planes, Window
+from sr_tasks.planes.arrays import check_planes, dtype_of, only_frame
 from sr_tasks.records.prepared import PreparedModel
 
 
@@ -34,10 +34,11 @@ class PooledSession:
         for slot in slots:
             self._idle.put(slot)
 
-    def infer(self, planes: Planes, out: Planes | None = None) -> Planes:
+    def infer(self, window: Window, out: Planes | None = None) -> Planes:
         """See `Session.infer`."""
         if not self._open:
             raise UsageError("The session is closed.", hint="Open another one.")
+        planes = only_frame(window)
         check_planes("source", planes, self._shapes, self._dtype)
         if out is None:
             out = tuple(np.empty(shape, self._dtype) for shape in self.output_shapes)

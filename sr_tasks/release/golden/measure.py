@@ -85,7 +85,7 @@ def upscaler(entry: ModelEntry, scale: int, settings: Settings) -> Iterator[Upsc
             variant = GraphVariant.of(_video(rows, columns), scale, entry.card, level)
             if variant not in sessions:
                 sessions[variant] = stack.enter_context(opened(entry, variant, settings, width=columns, height=rows))
-            return [np.asarray(plane, np.uint8) for plane in sessions[variant].infer(planes)]
+            return [np.asarray(plane, np.uint8) for plane in sessions[variant].infer((planes,))]
 
         yield upscale
 
