@@ -112,7 +112,7 @@ def _try(one: _Tried, source: _Source, regions: list[Region], scale: int, settin
     variant = GraphVariant.of(video, scale, one.entry.card, one.level)
     with ExitStack() as stack:
         session = stack.enter_context(opened(one.entry, variant, settings, width=video.width, height=video.height))
-        session.infer(source.pictures[0].frame.planes)
+        session.infer((source.pictures[0].frame.planes,))
         for number, picture in enumerate(source.pictures):
             frame = _frame(_timed(session, picture.frame.planes, one.seconds), video)
             output = output_picture(frame, video.width, video.height, scale)
@@ -126,7 +126,7 @@ def _try(one: _Tried, source: _Source, regions: list[Region], scale: int, settin
 
 def _timed(session: Session, planes: Planes, seconds: list[float]) -> Planes:
     began = time.perf_counter()
-    made = session.infer(planes)
+    made = session.infer((planes,))
     seconds.append(time.perf_counter() - began)
     return made
 
