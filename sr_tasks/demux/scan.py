@@ -109,11 +109,13 @@ class StreamTally:
     """Running counts of one stream."""
 
     packets: int = 0
+    size_bytes: int = 0
     start_s: float | None = None
     end_s: float = 0.0
 
     def add(self, packet: "Packet[Any]") -> None:
         self.packets += 1
+        self.size_bytes += packet.size
         stamp = packet.pts if packet.pts is not None else packet.dts
         if stamp is None:
             return

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from sr_tasks.errors import UsageError
 from sr_tasks.records.codecs import CODECS, Codec, Preset, VideoCodec
 from sr_tasks.records.layout import ANY, PixelWish
+from sr_tasks.records.rate import BITRATE_PATTERN, SIZE_PATTERN, amount
 
 AUTO: Final = "auto"
 Content = Literal["any", "live", "animation", "screen"]
@@ -137,6 +138,20 @@ class JobSpec(BaseModel):
         description="Speed of the encoder against size of the file.",
         json_schema_extra={"section": "Encoding"},
     )
+    bitrate: str | None = Field(
+        default=None,
+        title="Bitrate",
+        description="Bits a second of the picture on average, such as `8M` or `900k`, in place of a CRF.",
+        pattern=BITRATE_PATTERN,
+        json_schema_extra={"section": "Encoding"},
+    )
+    target_size: str | None = Field(
+        default=None,
+        title="Size of the file",
+        description="Size of the whole output, sound included, such as `700MB` or `1.5GiB`, in place of a CRF.",
+        pattern=SIZE_PATTERN,
+        json_schema_extra={"section": "Encoding"},
+    )
     bit_depth: int | None = Field(
         default=None,
         title="Bit depth",
@@ -196,6 +211,16 @@ class JobSpec(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _rate_is_one(self) -> Self:
+        asked = [name for name in ("crf", "bitrate", "target_size") if getattr(self, name) is not None]
+        if len(asked) > 1:
+            raise ValueError(f"{' and '.join(asked)} say the same thing; leave all but one of them out")
+        if self.is_rated and self.video_codec.crf is None:
+            kind = "is lossless" if self.video_codec.is_lossless else "has a quality of its own"
+            raise ValueError(f"codec={self.codec} {kind} and takes no {asked[0]}; leave one of them out")
+        return self
+
+    @model_validator(mode="after")
     def _codec_has_pixels(self) -> Self:
         row, wish = self.video_codec, self.pixels
         layouts = row.layouts
@@ -220,6 +245,21 @@ class JobSpec(BaseModel):
     @property
     def video_codec(self) -> VideoCodec:
         return CODECS[self.codec]
+
+    @property
+    def is_rated(self) -> bool:
+        """Whether a bitrate or a size is asked for in place of a quality."""
+        return self.bitrate is not None or self.target_size is not None
+
+    @property
+    def picture_bits(self) -> int | None:
+        """Bits a second that the picture is to have."""
+        return amount(self.bitrate) if self.bitrate else None
+
+    @property
+    def output_bytes(self) -> int | None:
+        """That the whole output is to have."""
+        return amount(self.target_size) if self.target_size else None
 
     @property
     def effective_crf(self) -> int:

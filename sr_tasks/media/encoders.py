@@ -73,13 +73,15 @@ def _av1(s: EncodeSettings) -> dict[str, str]:
     os.environ.setdefault("SVT_LOG", "1")  # errors alone; FFmpeg's own log level does not reach the library
     threads = s.threads if min(s.width, s.height) >= _AV1_THREADED_PX else 1
     private = {"lp": str(min(threads, 6))} | hdr.svt_params(s.hdr)
-    return {"crf": str(s.crf), "preset": str(_AV1_PRESETS[s.preset]), "svtav1-params": _joined(private)}
+    if s.crf % 1:
+        private["crf"] = str(s.crf)  # FFmpeg's own option takes whole numbers alone
+    return {"crf": str(int(s.crf)), "preset": str(_AV1_PRESETS[s.preset]), "svtav1-params": _joined(private)}
 
 
 def _vp9(s: EncodeSettings) -> dict[str, str]:
     speed = _VP9_SPEEDS[s.preset]
     return {
-        "crf": str(s.crf),
+        "crf": str(int(s.crf)),
         "b": "0",
         "deadline": "good" if speed <= 5 else "realtime",
         "cpu-used": str(speed),

@@ -223,5 +223,6 @@ def _stream_info(stream: Stream, tally: StreamTally | None) -> StreamInfo:
         title=stream.metadata.get("title", ""),
         disposition=int(stream.disposition),
         packets=tally.packets if tally else 0,
+        size_bytes=tally.size_bytes if tally else 0,
         start_s=tally.start_s if tally else None,
     )

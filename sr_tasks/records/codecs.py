@@ -26,6 +26,12 @@ class VideoCodec:
     crf: int | None
     """Default quality, visually close to transparent for an enlarged picture. None: the codec has no such setting."""
     max_crf: int = 0
+    best_crf: int = 4
+    """The lowest that a job with a bitrate or a size uses: below it nobody sees more."""
+    crf_step: float = 0.05
+    """How finely such a job chooses."""
+    has_whole_crfs: bool = False
+    """Whether the encoder takes whole numbers alone."""
     is_lossless: bool = False
     is_limited_range: bool = False
     """Whether every decoder takes the pictures for limited range, whatever is said of them."""
@@ -94,6 +100,7 @@ _ROWS = (
         pix_fmts=_planar(("420",), (8, 10)),
         crf=20,
         max_crf=63,
+        crf_step=0.25,
         bits_per_px=0.2,
         encode_s=0.06,
         slow_encode_s=0.25,
@@ -106,6 +113,7 @@ _ROWS = (
         pix_fmts=_planar(("420", "422", "444"), (8,)) | _planar(("420",), (8,), alpha=True),
         crf=16,
         max_crf=63,
+        has_whole_crfs=True,
         bits_per_px=0.3,
         encode_s=0.3,
         slow_encode_s=0.7,

@@ -11,7 +11,7 @@ class EncodeSettings:
     """Everything that decides the bytes of an encoded chunk, beside the pictures."""
 
     codec: str
-    crf: int
+    crf: float
     preset: str
     threads: int
     width: int

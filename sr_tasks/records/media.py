@@ -182,6 +182,8 @@ class StreamInfo(BaseModel):
     title: str
     disposition: int
     packets: int
+    size_bytes: int = 0
+    """Of its packets."""
     start_s: float | None
     """Time stamp of the first packet, in seconds."""
 

@@ -34,4 +34,6 @@ def run(job_id: str, settings: Settings, *, failed: bool) -> dict[str, Any]:
             if path.name.startswith(unneeded):
                 path.unlink(missing_ok=True)
         shutil.rmtree(folder.path / "progress", ignore_errors=True)
+        if not failed:
+            shutil.rmtree(folder.path / "rate", ignore_errors=True)
     return {"chunks_removed": removed, "kept_for_resume": failed}

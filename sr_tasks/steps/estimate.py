@@ -9,6 +9,7 @@ from sr_tasks.jobs.status import Task
 from sr_tasks.records.job import ModelRecord, PlanRecord, SourceRecord
 from sr_tasks.registry.registry import Registry
 from sr_tasks.steps.shared.pace import seconds_a_frame
+from sr_tasks.steps.shared.rate import ROUNDS
 from sr_tasks.storage.workdir import ChunkStore
 
 _WHOLE: dict[str, float] = {Task.ASSEMBLE: 0.01, Task.ASSESS: 0.02}
@@ -27,7 +28,11 @@ def seconds(step: str, job_id: str, chunk: int | None, settings: Settings) -> fl
     if step in _WHOLE:
         folder = JobFolder(settings.workdir, job_id)
         spec, source = folder.load("spec", JobSpec), folder.load("source", SourceRecord)
-        return _WHOLE[step] * _output_megapixels(source, spec) * source.media.video.frames
+        megapixels = _output_megapixels(source, spec) * source.media.video.frames
+        seconds = _WHOLE[step] * megapixels
+        if step == Task.ASSEMBLE and spec.is_rated:
+            seconds += ROUNDS * spec.video_codec.encoding_s(spec.preset) * megapixels / min(2, settings.worker_threads)
+        return seconds
     return None
 
 

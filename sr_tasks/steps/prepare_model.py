@@ -14,7 +14,7 @@ from sr_tasks.jobs.status import Task
 from sr_tasks.media.spread import spread_frames
 from sr_tasks.records.job import ModelRecord, PlanRecord, SourceRecord
 from sr_tasks.registry.registry import Registry
-from sr_tasks.steps.shared.encoding import encode_settings
+from sr_tasks.steps.shared.encoding import chunk_settings
 from sr_tasks.steps.shared.fingerprint import fingerprint
 from sr_tasks.steps.shared.timing import timed
 from sr_tasks.storage.workdir import ChunkStore
@@ -59,7 +59,7 @@ def _run(job_id: str, device: Device, settings: Settings) -> dict[str, Any]:
         tile_px=tile_px,
         cache_hit=cache_hit,
         fingerprint=fingerprint(
-            plan, source.media.picture, encode_settings(spec, source, plan), prepared, entry.card, tile_px
+            plan, source.media.picture, chunk_settings(spec, source, plan), prepared, entry.card, tile_px
         ),
     )
     ChunkStore(settings.workdir, record.fingerprint).register(job_id)

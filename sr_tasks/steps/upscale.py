@@ -24,7 +24,7 @@ from sr_tasks.records.job import ModelRecord, PlanRecord, SourceRecord
 from sr_tasks.records.media import Chunk
 from sr_tasks.registry.registry import Registry
 from sr_tasks.release import observe
-from sr_tasks.steps.shared.encoding import encode_settings
+from sr_tasks.steps.shared.encoding import chunk_settings
 from sr_tasks.steps.shared.source import require_unchanged
 from sr_tasks.storage.space import SpaceWatch
 from sr_tasks.storage.workdir import ChunkStore
@@ -99,7 +99,7 @@ def _compute(
         require_room()
         on_frame(done)
 
-    encode = encode_settings(spec, source, plan)
+    encode = chunk_settings(spec, source, plan)
     video, path, variant = source.media.video, Path(source.local_path), model.prepared.variant
     room = Room.of_machine(plan.streams, max_task_bytes=settings.max_task_bytes)
     partial = store.partial(chunk.index)

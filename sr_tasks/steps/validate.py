@@ -12,7 +12,6 @@ from loguru import logger
 from sr_tasks.config import Settings
 from sr_tasks.demux.timeline import temporary_table
 from sr_tasks.errors import (
-    DiskTooSmall,
     InputTooLarge,
     InputUnsupported,
     TargetExists,
@@ -25,8 +24,10 @@ from sr_tasks.records.containers import TARGETS, holds
 from sr_tasks.records.job import OutputRecord, SourceRecord
 from sr_tasks.records.media import MediaInfo, ReadOptions, StreamPlan, VideoInfo
 from sr_tasks.steps.shared.choice import Choice, choose, kept, require_possible
+from sr_tasks.steps.shared.encoding import carries_captions
 from sr_tasks.steps.shared.first_look import Findings, first_look, planned_streams
 from sr_tasks.steps.shared.manifest import SIDECARS
+from sr_tasks.steps.shared.sizes import refuse_small_disk, refuse_small_rate
 from sr_tasks.steps.shared.source import first_bounds
 from sr_tasks.storage import transfer, uris
 from sr_tasks.storage.atomic import replacing
@@ -39,8 +40,6 @@ from sr_tasks.streams.tags import without_private
 TABLE = "frames.table"
 """In the job folder: what comes out of a source whose packets do not say it."""
 MIN_SIDE_PX = 8
-SCRATCH_FACTOR = 2.2
-"""Scratch a job takes, as a multiple of its output: the chunks, the joined file, and some room."""
 
 
 def run(spec: JobSpec, job_id: str, settings: Settings, earlier: "LookedAt | None" = None) -> dict[str, Any]:
@@ -159,7 +158,7 @@ def check(
         path = fetch(source)
     with contextlib.nullcontext(table) if table is not None else temporary_table() as place:
         found, fates = looked(spec, path, output.suffix.lower(), settings, place)
-    _refuse_small_disk(spec, found.media, settings, output)
+    refuse_small_disk(spec, found.media, settings, output)
     return LookedAt(source=source, output=output, path=path, stat=stat, found=found, fates=fates)
 
 
@@ -179,8 +178,11 @@ def looked(
     _refuse_unfit(spec, media, settings)
     planned = planned_streams(path, bounds, media, suffix, spec.codec, spec.strip)
     fates = [_with_pixel_notes(fate, media.video) for fate in planned]
-    fates += rows_beside(media, found.lost, suffix, spec.codec)
+    fates += rows_beside(
+        media, found.lost, suffix, spec.codec, carries_captions=carries_captions(spec, media.video.pix_fmt)
+    )
     refuse_losses(spec, fates)
+    refuse_small_rate(spec, media, fates)
     return found, tuple(fates)
 
 
@@ -279,19 +281,3 @@ def _refuse_unfit(spec: JobSpec, media: MediaInfo, settings: Settings) -> None:
             f"The video lasts {media.duration_s:.0f} s; the limit is {settings.max_duration_s:.0f} s.",
             hint="Cut it or raise SR_MAX_DURATION_S.",
         )
-
-
-def _refuse_small_disk(spec: JobSpec, media: MediaInfo, settings: Settings, output: Location) -> None:
-    video = media.video
-    pixels = video.width * video.height * spec.scale**2 * video.frames
-    output_bytes = int(pixels * spec.video_codec.bits_per_px / 8) + media.size_bytes
-    places = {settings.workdir: int(output_bytes * SCRATCH_FACTOR)}
-    if isinstance(output, LocalFile):
-        places[output.path.parent] = output_bytes
-    for place, needed in places.items():
-        free = transfer.free_bytes(place)
-        if free < needed:
-            raise DiskTooSmall(
-                f"About {needed / 1e9:.1f} GB are needed in {place}, {free / 1e9:.1f} GB are free.",
-                hint="Free some space, or point SR_WORKDIR or the output at another disk.",
-            )

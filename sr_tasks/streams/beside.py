@@ -6,18 +6,19 @@ from typing import Literal
 from loguru import logger
 
 from sr_tasks.media import captions, views
-from sr_tasks.records.codecs import CODECS
 from sr_tasks.records.containers import TARGETS, loses_siting, stated_view
 from sr_tasks.records.media import MediaInfo, StreamPlan, VideoInfo
 
 
-def rows_beside(media: MediaInfo, lost: Iterable[str], suffix: str, codec: str) -> list[StreamPlan]:
+def rows_beside(
+    media: MediaInfo, lost: Iterable[str], suffix: str, codec: str, *, carries_captions: bool
+) -> list[StreamPlan]:
     """What becomes of it in an output of that suffix and codec. `lost`: names of what encoders do not write."""
     muxer, video = TARGETS[suffix], media.video
     has_frames = media.picture.deinterlace in ("none", "single")
     rows = []
     for what in lost:
-        if what != captions.NAME or not CODECS[codec].carries_captions:
+        if what != captions.NAME or not carries_captions:
             rows.append(_row(video, what, "dropped", "the encoder does not write it"))
         elif has_frames:
             rows.append(_row(video, what, "kept", "written into the new picture stream"))

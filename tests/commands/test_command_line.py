@@ -19,15 +19,19 @@ from tests.clips import Clip, make
 GIVEN = {
     "source": "a.mp4", "output": "b.mkv", "overwrite": True, "scale": 4, "model": "compact-x4", "restore": 2.5,
     "content": "live", "fields": "double", "fps": "30000/1001", "program": 2, "strict": True, "strip": "location",
-    "tenant": "acme", "codec": "hevc", "crf": 21, "preset": "slow", "gate": False, "review": "never",
+    "tenant": "acme", "codec": "hevc", "preset": "slow", "gate": False, "review": "never",
     "priority": "high", "deadline_minutes": 90, "bit_depth": 10, "chroma": "422",
 }  # fmt: skip
 
 
-def arguments() -> list[str]:
-    """The words that ask for GIVEN."""
+RATES = {"crf": 21, "bitrate": "8M", "target_size": "1.5GiB"}
+"""Fields of which a request has one."""
+
+
+def arguments(asked: dict[str, object]) -> list[str]:
+    """The words that ask for these fields."""
     words = ["enhance", "a.mp4", "b.mkv"]
-    for name, value in GIVEN.items():
+    for name, value in asked.items():
         flag = f"--{name.replace('_', '-')}"
         if isinstance(value, bool):
             words.append(flag if value else f"--no-{name}")
@@ -36,11 +40,13 @@ def arguments() -> list[str]:
     return words
 
 
+@pytest.mark.parametrize("rate", RATES)
 @pytest.mark.parametrize("parser", [cli._parser, launcher_parser], ids=["command line", "launcher"])
-def test_every_field_of_a_request_has_an_option(parser: object) -> None:
-    assert set(GIVEN) == set(JobSpec.model_fields)
-    options = parser().parse_args(arguments())  # type: ignore[operator]
-    assert job_spec(given(options)) == JobSpec.model_validate(GIVEN)
+def test_every_field_of_a_request_has_an_option(parser: object, rate: str) -> None:
+    assert set(GIVEN) | set(RATES) == set(JobSpec.model_fields)
+    asked = GIVEN | {rate: RATES[rate]}
+    options = parser().parse_args(arguments(asked))  # type: ignore[operator]
+    assert job_spec(given(options)) == JobSpec.model_validate(asked)
 
 
 @pytest.mark.parametrize("parser", [cli._parser, launcher_parser], ids=["command line", "launcher"])

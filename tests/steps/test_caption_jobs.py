@@ -92,3 +92,11 @@ def test_captions_that_a_codec_does_not_carry_are_listed(
 ) -> None:
     result = enhance(captioned(tmp_path / "a.ts"), f"out{suffix}", codec=codec, gate=False)
     assert rows(result)[0] == ("closed captions inside the picture stream", "dropped")
+
+
+@pytest.mark.parametrize("codec", ["h264", "hevc"])
+def test_captions_stay_where_a_rate_is_asked_for(codec: str, tmp_path: Path, enhance: Enhance) -> None:
+    source = captioned(tmp_path / "a.ts")
+    result = enhance(source, "out.mp4", codec=codec, bitrate="300k", gate=False)
+    assert text(Path(result["output"])) == text(source)
+    assert rows(result) == [("closed captions inside the picture stream", "kept")]

@@ -1,5 +1,6 @@
 """The manifest: the record of one job, from what its steps left in the job folder. Measured, not assumed."""
 
+import dataclasses
 import importlib.metadata
 import platform
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from sr_tasks.jobs.view import noted_timings
 from sr_tasks.records.assessment import Assessment, IntegrityReport, Verdict
 from sr_tasks.records.job import ModelRecord, OutputRecord, PlanRecord, ReviewRecord, SourceRecord
 from sr_tasks.records.media import MediaInfo
+from sr_tasks.records.rate import RateRecord
 from sr_tasks.steps.shared.encoding import encode_settings
 
 SIDECARS = ("manifest.json", "report.html")
@@ -27,6 +29,10 @@ def build(folder: JobFolder) -> dict[str, Any]:
     plan = folder.load("plan", PlanRecord)
     model, output = folder.load("model", ModelRecord), folder.load("output", OutputRecord)
     prepared = model.prepared
+    rate = folder.load("rate", RateRecord) if spec.is_rated else None
+    encode = encode_settings(spec, source, plan)
+    if rate is not None:
+        encode = dataclasses.replace(encode, crf=rate.crf or 0)
     return {
         "schema_version": SCHEMA_VERSION,
         "job": {"id": folder.job_id, "finished": datetime.now(UTC).isoformat(timespec="seconds")},
@@ -64,7 +70,8 @@ def build(folder: JobFolder) -> dict[str, Any]:
             "streams": plan.streams,
             "tile_px": model.tile_px,
         },
-        "encode": {key: str(value) for key, value in vars(encode_settings(spec, source, plan)).items() if key != "hdr"},
+        "encode": {key: str(value) for key, value in vars(encode).items() if key != "hdr"},
+        "rate": rate and rate.model_dump(mode="json", exclude={"fingerprint"}),
         "rehearsal": source.rehearsal and source.rehearsal.model_dump(mode="json", exclude={"fates"}),
         "streams": [fate.model_dump(mode="json") for fate in source.fates],
         "chunks": {

@@ -12,6 +12,7 @@ from sr_tasks.records.assessment import Assessment, IntegrityReport, Pictures, V
 from sr_tasks.records.cards import GateLimits
 from sr_tasks.records.job import ModelRecord, OutputRecord, PlanRecord, ReviewRecord, SourceRecord
 from sr_tasks.records.media import MediaInfo
+from sr_tasks.records.rate import RateRecord
 from sr_tasks.steps.shared.manifest import versions
 from sr_tasks.storage import failures, uris
 from sr_tasks.storage.atomic import write_text
@@ -42,7 +43,7 @@ def render(folder: JobFolder, limits: GateLimits, source_at: Location, output_at
             model=model.name,
             model_version=model.version,
             device=f"{model.device} ({model.backend}, {model.precision}, {plan.streams} streams)",
-            settings=_settings(spec, source, len(plan.chunks)),
+            settings=_settings(spec, source, len(plan.chunks), folder.find("rate", RateRecord)),
             streams=source.fates,
             assessment=folder.load("assessment", Assessment),
             integrity=folder.load("integrity", IntegrityReport),
@@ -57,7 +58,7 @@ def render(folder: JobFolder, limits: GateLimits, source_at: Location, output_at
     )
 
 
-def _settings(spec: JobSpec, source: SourceRecord, chunks: int) -> dict[str, str]:
+def _settings(spec: JobSpec, source: SourceRecord, chunks: int, rate: RateRecord | None) -> dict[str, str]:
     measured = source.degradation
     return {
         "Model chosen": source.model_reason,
@@ -65,7 +66,7 @@ def _settings(spec: JobSpec, source: SourceRecord, chunks: int) -> dict[str, str
         "Restoration": f"level {source.level:.1f}" if source.level else "none",
         "Scale": f"{spec.scale}x",
         "Codec": spec.codec,
-        "CRF": _crf(spec),
+        "CRF": _crf(spec, rate),
         "Preset": spec.preset,
         "Quality gate": "on" if spec.gate else "off",
         "Chunks": str(chunks),
@@ -73,7 +74,9 @@ def _settings(spec: JobSpec, source: SourceRecord, chunks: int) -> dict[str, str
     }
 
 
-def _crf(spec: JobSpec) -> str:
+def _crf(spec: JobSpec, rate: RateRecord | None) -> str:
+    if rate is not None:
+        return f"{rate.crf:g} in all chunks, for {spec.target_size or f'{spec.bitrate}b/s'}"
     if spec.video_codec.is_lossless:
         return "lossless"
     return "none" if spec.video_codec.crf is None else str(spec.effective_crf)
