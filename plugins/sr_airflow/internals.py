@@ -4,9 +4,13 @@ The one module of the package that an upgrade of Airflow can break: ruff refuses
 Decides nothing, and knows no job.
 """
 
-from collections.abc import Collection
+import sys
+from collections.abc import Collection, MutableMapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
+
+import structlog
 
 if TYPE_CHECKING:
     from airflow.sdk.execution_time.comms import ErrorResponse
@@ -48,3 +52,28 @@ def request_of_run(session: "Session", dag_id: str, run_id: str) -> tuple[Any, d
     wanted = select(DagRun.conf, DagRun.run_after).where(DagRun.dag_id == dag_id, DagRun.run_id == run_id)
     request, accepted_at = session.execute(wanted).one()
     return request, accepted_at
+
+
+def leave_out_of_log(kind: type[BaseException]) -> None:
+    """Let Airflow's log of this process say nothing of an exception of `kind`: who raises it has logged it already.
+
+    Airflow logs what ends a task with the stack of its own frames, below which the sentence is lost.
+    """
+    processors = structlog.get_config()["processors"]
+    silence = _Silence(kind)
+    if silence not in processors:
+        processors.insert(0, silence)
+
+
+@dataclass(frozen=True)
+class _Silence:
+    """Drops the entries that are about an exception of one kind."""
+
+    kind: type[BaseException]
+
+    def __call__(self, _logger: Any, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        about = entry.get("exc_info")
+        raised = about if isinstance(about, BaseException) else sys.exc_info()[1] if about else None
+        if isinstance(raised, self.kind):
+            raise structlog.DropEvent
+        return entry

@@ -19,6 +19,7 @@ from sr_airflow.alerts.found import run_folder
 from sr_airflow.alerts.marks import leave, marked
 from sr_airflow.deadlines import is_over
 from sr_airflow.fairness import applicant
+from sr_airflow.internals import leave_out_of_log
 from sr_airflow.limits import limited
 from sr_airflow.observed import gave_up, observed, retry_caused
 from sr_tasks.config import Settings
@@ -29,6 +30,7 @@ from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec, job_spec
 from sr_tasks.jobs.status import JOB_DAG, Task
 from sr_tasks.telemetry import logs
+from sr_tasks.telemetry.faults import fault_of
 from sr_tasks.telemetry.redaction import redacted
 from sr_tasks.telemetry.statsd import Instruments
 
@@ -41,6 +43,10 @@ RETRIES: dict[str, Any] = {
     "max_retry_delay": timedelta(minutes=5),
 }
 """For what may pass next time; `running_step` ends a task at once for what cannot."""
+
+
+class JobEnded(AirflowFailException):
+    """Ends a task whose log has said why in a sentence. Airflow adds no stack of frames to it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,12 +75,15 @@ class RunningStep:
         return bool(states.get(ti.run_id, {}).get(last_task) != "success")
 
     def fail_with_job(self) -> None:
-        """Raises AirflowFailException if the job failed. For the last task, by which Airflow judges the run.
+        """Raises JobEnded if the job failed. For the last task, by which Airflow judges the run.
 
         Without it a run that somebody stopped would end as a success: Airflow skips what had not begun yet.
         """
         if self.job_failed():
-            raise AirflowFailException("The job failed. Its finished chunks are kept for another run.")
+            why = "The job failed. Its finished chunks are kept for another run."
+            log.error(why)
+            leave_out_of_log(JobEnded)
+            raise JobEnded(why)
 
 
 @contextmanager
@@ -82,8 +91,9 @@ def running_step() -> Iterator[RunningStep]:
     """Give the step of the current task, and turn what it raises into Airflow's terms.
 
     An SrError that no retry can help, and the second unexpected exception in a row, become AirflowFailException; the
-    others are left to Airflow's retries. The error of a last try is stored in the job's folder. Secrets in what is
-    raised are masked, as Airflow logs it.
+    others are left to Airflow's retries. Of what a request or its source caused the log has one line; the stack is for
+    logs that show debug lines. The error of a last try is stored in the job's folder. Secrets in what is raised are
+    masked, as Airflow logs it.
     """
     context = get_current_context()
     ti = context["ti"]
@@ -113,7 +123,12 @@ def running_step() -> Iterator[RunningStep]:
             raise
         if is_tried_again:
             raise type(error)(shown) from None
-        raise AirflowFailException(f"{error.code}: {shown}") from (exc if is_fit_to_show else None)
+        ended = f"{error.code}: {shown}"
+        if fault_of(error.code) != "service":
+            log.debug("Raised from here", exc_info=exc if is_fit_to_show else None)
+            leave_out_of_log(JobEnded)
+            raise JobEnded(ended) from None
+        raise AirflowFailException(ended) from (exc if is_fit_to_show else None)
 
 
 def _error_of(exc: BaseException, task_id: str, max_tries: int) -> tuple[SrError, int]:
