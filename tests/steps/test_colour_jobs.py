@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sr_tasks.records.codecs import CODECS
+from tests import readers
 from tests.clips import Clip, make
 from tests.readers import ffmpeg
 from tests.steps.conftest import Enhance
@@ -186,3 +187,80 @@ def test_what_the_pictures_say_counts_where_the_container_says_otherwise(enhance
     assert told["count"] == 4
     assert "matrix BT2020" in told["what"]
     assert told["what"] in Path(result["report"]).read_text()
+
+
+def bits(*fields: tuple[int, int] | int) -> bytes:
+    """Length and value of each field; a value alone is in the code of Golomb."""
+    text = ""
+    for field in fields:
+        if isinstance(field, int):
+            text += f"{field + 1:b}".rjust(2 * (field + 1).bit_length() - 1, "0")
+        else:
+            text += f"{field[1]:0{field[0]}b}"
+    text = text.ljust(-(-len(text) // 8) * 8, "0")
+    return int(text, 2).to_bytes(len(text) // 8, "big")
+
+
+def escaped(data: bytes) -> bytes:
+    """As it stands in a NAL unit, where three bytes in a row may not look like the beginning of another one."""
+    made = bytearray()
+    for byte in data:
+        made += b"\3" * (byte < 4 and made[-2:] == b"\0\0") + bytes([byte])
+    return bytes(made)
+
+
+def hdr10_plus() -> bytes:
+    """One window of SMPTE ST 2094-40, in a NAL unit of SEI."""
+    window = bits((8, 1), (2, 1), (27, 400), (1, 0), (17, 9000), (17, 9000), (17, 9000), (17, 500), (4, 0), (10, 0),
+                  (3, 0))  # fmt: skip
+    payload = bytes([0xB5, 0, 0x3C, 0, 1, 4]) + window
+    return bytes([39 << 1, 1]) + escaped(bytes([4, len(payload)]) + payload + b"\x80")
+
+
+def dolby_vision() -> bytes:
+    """A reference processing unit that maps each plane to itself, in a NAL unit of its own."""
+    head = ((8, 25), (6, 2), (11, 0), (8, 16), (1, 1), (1, 0), (2, 0), 23, (2, 1), (1, 0), 2, 2, 4, (5, 0), (1, 1))
+    pivots = (0, (10, 0), (10, 1023)) * 3
+    curves = (0, 0, (1, 0), 0, (23, 0), 2, (23, 0)) * 3
+    unit = bits(*head, (1, 0), (1, 0), 0, 0, 0, *pivots, 0, 0, *curves)
+    return bytes([62 << 1, 1]) + escaped(unit + bytes(4) + b"\x80")
+
+
+DYNAMIC = {
+    "HDR10+ dynamic metadata": ("HDR Dynamic Metadata SMPTE2094-40", hdr10_plus(), False),
+    "Dolby Vision metadata": ("Dolby Vision RPU Data", dolby_vision(), True),
+}
+"""Name in the plan -> ffprobe's name, the NAL unit, and whether it is behind the picture's own."""
+
+
+def dynamic(path: Path, unit: bytes, *, is_behind: bool) -> Path:
+    """HEVC whose pictures have a NAL unit more each."""
+    size = ["-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=0.4", "-pix_fmt", "yuv420p10le"]
+    colours = "log-level=none:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:repeat-headers=1:bframes=0"
+    raw = readers.ffmpeg(path.with_suffix(".hevc"), *size, "-c:v", "libx265", "-x265-params", colours)
+    units = raw.read_bytes().replace(b"\0\0\0\1", b"\0\0\1").split(b"\0\0\1")[1:]
+    made = b""
+    for one in units:
+        whole = b"\0\0\0\1" + one
+        is_picture = one[0] >> 1 < 32
+        more = b"\0\0\0\1" + unit if is_picture else b""
+        made += whole + more if is_behind else more + whole
+    raw.write_bytes(made)
+    return readers.ffmpeg(path, "-r", "25", "-i", raw, "-c", "copy")
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+@pytest.mark.parametrize("name", DYNAMIC)
+def test_dynamic_metadata_are_listed_as_dropped_or_refused(name: str, suffix: str, tmp_path: Path, run: Any) -> None:
+    said, unit, is_behind = DYNAMIC[name]
+    path = dynamic(tmp_path / f"a{suffix}", unit, is_behind=is_behind)
+    asked = ("ffprobe", "-v", "error", "-show_frames", "-of", "json")
+    assert said in readers.run(*asked, path).decode()
+    output, answer = run(path, "--codec", "hevc", suffix=suffix)
+    assert answer["status"] == "COMPLETED", answer
+    assert said not in readers.run(*asked, output).decode()
+    rows = json.loads(Path(f"{output}.manifest.json").read_text())["streams"]
+    assert [(row["codec"], row["fate"]) for row in rows if row["type"] == "side data"] == [(name, "dropped")]
+    _, answer = run(path, "--codec", "hevc", "--strict", suffix=suffix)
+    assert answer["error"]["code"] == "INPUT_UNSUPPORTED"
+    assert name in answer["error"]["message"]
