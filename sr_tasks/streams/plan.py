@@ -107,6 +107,8 @@ class _Planner:
             return row.model_copy(
                 update={"fate": "converted", "target": encoder, "reason": f"{because}; {loss}"},
             )
+        if stream.index in self._own_layouts:
+            because += "; its channels are in an order of their own, so that it cannot be converted"
         return row.model_copy(update={"fate": "dropped", "reason": because})
 
     def _comes_back_as(self, stream: Stream) -> str:

@@ -48,3 +48,14 @@ def test_mp4_has_pcm_of_matroska_as_flac_without_loss(codec: str, channels: int,
 def test_webm_has_pcm_as_opus(codec: str, channels: int, tmp_path: Path) -> None:
     fate, target, _ = planned(source(tmp_path / "a.mkv", codec, channels), ".webm")
     assert (fate, target) == ("converted", "libopus")
+
+
+@pytest.mark.parametrize("codec", PCM)
+def test_channels_in_an_order_of_their_own_are_dropped_where_they_would_have_to_be_converted(
+    codec: str, tmp_path: Path
+) -> None:
+    fate, target, reason = planned(source(tmp_path / "a.mov", codec, 8), ".webm")
+    assert (fate, target) == ("dropped", "")
+    assert reason == (
+        f"a .webm file holds no {codec}; its channels are in an order of their own, so that it cannot be converted"
+    )
