@@ -1,6 +1,7 @@
 """Fields that are coded as pictures of their own make frames in any container; frames of two fields stay frames."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from sr_tasks.media.decode import ChunkReader, whole
 from sr_tasks.media.field_plan import with_fields
 from sr_tasks.media.probe import probe
 from tests.field_coding import FIELDS, FRAME, ONE_FIELD, coded
-from tests.interlaced import Frames, comb, interlaced, panned
+from tests.interlaced import Frames, comb, interlaced, panned, write
+from tests.mpeg2 import with_field_pictures
 from tests.readers import ffmpeg, run
 
 CODINGS = {
@@ -58,6 +60,29 @@ def test_fields_coded_as_pictures_make_frames(container: str, kinds: list[str], 
         assert [float(item.pts * media.video.tick) for item in items] == pytest.approx(expected, abs=0.002)
     assert media.picture.deinterlace == "single"
     found = [item.frame.to_ndarray(format="gray") for item in items[1:-1]]
+    assert np.mean([comb(frame) for frame in found]) < 0.5 * np.mean([comb(frame) for frame in combed])
+
+
+@pytest.mark.parametrize("container", ["m2v", "mkv", "ts", "vob"])
+def test_fields_of_mpeg2_coded_as_pictures_make_frames(container: str, tmp_path: Path) -> None:
+    fields = panned(48, 3)
+    halves = [frame[number % 2 :: 2] for number, frame in enumerate(fields)]
+    coding = {"g": "1", "qscale": "2", "flags": "+qscale", "global_quality": "236"}
+    raw = with_field_pictures(write(tmp_path / "raw.m2v", halves, "mpeg2video", coding, rate=Fraction(50)))
+    joined, source = tmp_path / "raw.mkv", tmp_path / f"in.{container}"
+    run("mkvmerge", "-q", "-o", joined, raw)
+    if container == "m2v":
+        source = raw
+    else:
+        ffmpeg(source, "-fflags", "+genpts", "-i", joined, "-c", "copy")
+    media = with_fields(source, probe(source, table=tmp_path / "frames.table"), "single")
+    items = list(ChunkReader(path=source, chunk=whole(media), picture=media.picture).frames())
+    assert len(items) == media.video.frames == len(shown(source)) == 24
+    assert (media.video.width, media.video.height) == (fields[0].shape[1], fields[0].shape[0])
+    assert not any(item.is_repeat for item in items)
+    assert (media.picture.deinterlace, media.picture.field_order) == ("single", "tff")
+    found = [item.frame.to_ndarray(format="gray")[: fields[0].shape[0]] for item in items[1:-1]]
+    combed = interlaced(fields, "tff")[1:-1]
     assert np.mean([comb(frame) for frame in found]) < 0.5 * np.mean([comb(frame) for frame in combed])
 
 

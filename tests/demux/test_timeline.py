@@ -14,6 +14,7 @@ from sr_tasks.media.decode import ChunkReader, whole
 from sr_tasks.media.probe import probe
 from sr_tasks.records.media import MediaInfo, ReadOptions
 from tests.boxes import edited
+from tests.mpeg2 import with_repeats
 
 PACKET = 188
 """Bytes of a transport stream packet."""
@@ -157,27 +158,6 @@ def test_film_in_a_raw_mpeg2_stream_has_the_times_that_another_reader_gives_it(n
     stamps = times(source, media)
     assert len(stamps) == len(expected) > 20
     assert [stamp - stamps[0] for stamp in stamps] == pytest.approx([at - expected[0] for at in expected], abs=0.0015)
-
-
-def with_repeats(path: Path, repeats: tuple[int, ...]) -> Path:
-    """An MPEG-2 stream with flags to show frames, in the order they are shown, for a field more, and the field first
-    that follows from it."""
-    data = bytearray(path.read_bytes())
-    headers = [at for at in range(len(data) - 8) if data[at : at + 4] == b"\x00\x00\x01\x00"]
-    groups = [at for at in range(len(data) - 8) if data[at : at + 4] == b"\x00\x00\x01\xb8"]
-    before = 0
-    for group, end in zip(groups, [*groups[1:], len(data)], strict=True):
-        inside = [at for at in headers if group < at < end]
-        for header in inside:
-            number = before + (data[header + 4] << 2 | data[header + 5] >> 6)
-            extension = data.index(b"\x00\x00\x01\xb5", header) + 4
-            is_lower_first = sum(repeats[one % len(repeats)] for one in range(number)) % 2
-            data[extension + 3] = data[extension + 3] & 0x7D | (0 if is_lower_first else 0x80)
-            data[extension + 3] |= 2 * repeats[number % len(repeats)]
-            data[extension + 4] |= 0x80
-        before += len(inside)
-    path.write_bytes(data)
-    return path
 
 
 @pytest.mark.parametrize(
