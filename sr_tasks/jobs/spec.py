@@ -9,6 +9,7 @@ from sr_tasks.errors import UsageError
 from sr_tasks.records.codecs import CODECS, Codec, Preset, VideoCodec
 from sr_tasks.records.layout import ANY, PixelWish
 from sr_tasks.records.rate import BITRATE_PATTERN, SIZE_PATTERN, amount
+from sr_tasks.records.sound import SOUND_PATTERN, SoundWish
 
 AUTO: Final = "auto"
 Content = Literal["any", "live", "animation", "screen"]
@@ -168,6 +169,14 @@ class JobSpec(BaseModel):
         "is 422 HQ or 4444. auto: the source's, as far as the codec holds it.",
         json_schema_extra={"section": "Encoding"},
     )
+    audio: str = Field(
+        default="copy",
+        title="Sound",
+        description="copy: as it is, where the container holds it. Else `aac` or `opus`, with a bitrate for two "
+        "channels if wanted: `aac 192k`. Tracks of other channels get as much for each. Loudness stays as it is.",
+        pattern=SOUND_PATTERN,
+        json_schema_extra={"section": "Encoding"},
+    )
     gate: bool = Field(
         default=True,
         title="Quality gate",
@@ -241,6 +250,11 @@ class JobSpec(BaseModel):
         if self.bit_depth is None and self.chroma == "auto":
             return ANY
         return PixelWish(bit_depth=self.bit_depth, chroma=None if self.chroma == "auto" else self.chroma)
+
+    @property
+    def sound(self) -> SoundWish:
+        """What is asked of the sound."""
+        return SoundWish.of(self.audio)
 
     @property
     def video_codec(self) -> VideoCodec:

@@ -248,4 +248,8 @@ class StreamPlan(BaseModel):
     fate: Literal["enhanced", "kept", "converted", "dropped"]
     target: str = ""
     """FFmpeg's encoder that it is converted with. Empty: it is not encoded anew."""
+    bit_rate: int = 0
+    """Bits a second that it is encoded with. 0: the encoder's usual."""
+    is_asked: bool = False
+    """Whether the job asked for that, so that it is no loss."""
     reason: str = ""

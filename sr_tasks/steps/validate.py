@@ -176,7 +176,7 @@ def looked(
     media = media.model_copy(update={"metadata": without_private(media.metadata, spec.strip)})
     found = found.model_copy(update={"media": media})
     _refuse_unfit(spec, media, settings)
-    planned = planned_streams(path, bounds, media, suffix, spec.codec, spec.strip)
+    planned = planned_streams(path, bounds, media, suffix, spec.codec, spec.strip, spec.sound)
     fates = [_with_pixel_notes(fate, media.video) for fate in planned]
     fates += rows_beside(
         media, found.lost, suffix, spec.codec, carries_captions=carries_captions(spec, media.video.pix_fmt)
@@ -188,7 +188,7 @@ def looked(
 
 def refuse_losses(spec: JobSpec, fates: Sequence[StreamPlan]) -> None:
     """Raises InputUnsupported if the request is strict and something would not come out as it went in."""
-    losses = [row for row in fates if row.fate == "dropped" or row.target]
+    losses = [row for row in fates if row.fate == "dropped" or (row.target and not row.is_asked)]
     if spec.strict and losses:
         said = "; ".join(
             f"{row.type} {row.source_index} ({row.codec}) would be {row.fate}: {row.reason}" for row in losses

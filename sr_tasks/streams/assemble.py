@@ -135,7 +135,7 @@ def _add_streams(
             if picture.codec_context.name == "prores":  # the tag alone says which ProRes it is
                 made.stream.codec_context.codec_tag = picture.codec_context.codec_tag
         elif fate.target:
-            made = converter(original, output, fate.target)
+            made = converter(original, output, fate.target, fate.bit_rate)
         elif fate.fate != "kept":
             continue
         elif is_cover(original) and output.format.name == "matroska":

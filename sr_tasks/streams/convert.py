@@ -93,11 +93,11 @@ def copied(source: Stream, output: OutputContainer) -> Converter:
     return Copy(stream, source, is_strict=output.format.name in QUICKTIME)
 
 
-def converter(source: Stream, output: OutputContainer, encoder: str) -> Converter:
-    """Add a stream to `output` and say how to fill it. Raises ValueError or FFmpegError if the container or the encoder
-    does not take it."""
+def converter(source: Stream, output: OutputContainer, encoder: str, bit_rate: int = 0) -> Converter:
+    """Add a stream to `output` and say how to fill it. `bit_rate`: of sound, 0 for the usual. Raises
+    ValueError or FFmpegError if the container or the encoder does not take it."""
     if isinstance(source, AudioStream):
-        return SoundConverter(source, output, encoder)
+        return SoundConverter(source, output, encoder, bit_rate)
     if isinstance(source, SubtitleStream):
         return TextConverter(source, output, encoder)
     raise InputUnsupported(f"Stream {source.index} ({source.type}) cannot be converted.")
@@ -152,7 +152,7 @@ class Continuous:
 class SoundConverter:
     """Sound, decoded and encoded anew, in step with the source."""
 
-    def __init__(self, source: AudioStream, output: OutputContainer, encoder: str) -> None:
+    def __init__(self, source: AudioStream, output: OutputContainer, encoder: str, bit_rate: int) -> None:
         context = source.codec_context
         stream = output.add_stream(encoder, rate=_rate(encoder, context.sample_rate))
         if not isinstance(stream, AudioStream):
@@ -165,7 +165,7 @@ class SoundConverter:
             is_deep = is_lossless(context.name) or context.format.name.startswith("s32")
             target.format = _FORMATS[encoder][is_deep and not context.format.name.startswith(("u8", "s16"))]
         if encoder in _BITS_PER_CHANNEL:
-            target.bit_rate = _BITS_PER_CHANNEL[encoder] * context.layout.nb_channels
+            target.bit_rate = bit_rate or _BITS_PER_CHANNEL[encoder] * context.layout.nb_channels
         target.open()
         self._continuous = Continuous()
         self._resampler: AudioResampler | None = None

@@ -16,6 +16,7 @@ from sr_tasks.records import containers
 from sr_tasks.records.codecs import CODECS
 from sr_tasks.records.containers import TARGETS, holds
 from sr_tasks.records.media import MediaInfo, StreamPlan
+from sr_tasks.records.sound import COPY, SoundWish
 from sr_tasks.streams import tags
 from sr_tasks.streams.trial import Trials
 
@@ -23,15 +24,17 @@ _CHAPTERS = "kept as chapters"
 _TIME_CODE = "written anew from the time code tag of the video"
 
 
-def plan_streams(path: Path, media: MediaInfo, suffix: str, codec: str, strip: Strip = "nothing") -> list[StreamPlan]:
+def plan_streams(
+    path: Path, media: MediaInfo, suffix: str, codec: str, strip: Strip = "nothing", sound: SoundWish = COPY
+) -> list[StreamPlan]:
     """Decide for every stream of a source whether an output of that suffix keeps, converts or drops it.
 
     Every stream that is kept or converted has been written to memory with the output's muxer, and read back. Raises
-    ContainerMismatch if the container does not hold the picture's codec.
+    ContainerMismatch if the container does not hold the picture's codec, or the sound that is asked for.
     """
     _fit_picture(codec, suffix)
     with open_source(path) as source, translated(path):
-        return _Planner(source, media, suffix, strip).rows()
+        return _Planner(source, media, suffix, strip, sound).rows()
 
 
 def is_cover(stream: Stream) -> bool:
@@ -51,7 +54,8 @@ def _fit_picture(codec: str, suffix: str) -> None:
 class _Planner:
     """Makes the rows of one source for one container."""
 
-    def __init__(self, source: InputContainer, media: MediaInfo, suffix: str, strip: Strip) -> None:
+    def __init__(self, source: InputContainer, media: MediaInfo, suffix: str, strip: Strip, sound: SoundWish) -> None:
+        self._sound = sound
         self._strip = strip
         self._source, self._video, self._suffix = source, media.video, suffix
         self._muxer = TARGETS[suffix]
@@ -96,6 +100,8 @@ class _Planner:
             return row.model_copy(update={"fate": "dropped", "reason": reason})
         if not self._is_candidate(stream):
             return row
+        if isinstance(stream, AudioStream) and self._sound.encoder and not self._is_as_asked(row):
+            return self._as_asked(stream, row)
         because = f"a {self._suffix} file holds no {row.codec}"
         if self._trials.takes_copy(stream):
             if containers.is_read_everywhere(self._muxer, row.codec) or stream.index in self._own_layouts:
@@ -110,6 +116,23 @@ class _Planner:
         if stream.index in self._own_layouts:
             because += "; its channels are in an order of their own, so that it cannot be converted"
         return row.model_copy(update={"fate": "dropped", "reason": because})
+
+    def _is_as_asked(self, row: StreamPlan) -> bool:
+        """Whether sound has the codec that is asked for already, and no bitrate is asked for."""
+        return row.codec == self._sound.codec and not self._sound.stereo_bits
+
+    def _as_asked(self, stream: AudioStream, row: StreamPlan) -> StreamPlan:
+        """The row of sound that is to be encoded anew. Raises ContainerMismatch."""
+        encoder, bit_rate = self._sound.encoder, self._sound.bits_of(stream.codec_context.layout.nb_channels)
+        if stream.index in self._own_layouts or not self._trials.takes_converted(stream, encoder, bit_rate):
+            raise ContainerMismatch(
+                f"Stream {stream.index} ({row.codec}, {stream.codec_context.layout.name}) cannot be "
+                f"{self._sound.codec} in a {self._suffix} file.",
+                hint="Choose audio copy, or an .mkv output.",
+            )
+        rate = f" at {bit_rate // 1000} kb/s" if bit_rate else ""
+        asked = {"target": encoder, "bit_rate": bit_rate, "is_asked": True, "reason": f"asked for{rate}"}
+        return row.model_copy(update={"fate": "converted", **asked})
 
     def _comes_back_as(self, stream: Stream) -> str:
         """For a track that is not copied since the muxer writes it itself, what becomes of it."""

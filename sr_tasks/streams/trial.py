@@ -77,11 +77,11 @@ class Trials:
 
         return self._is_held(write, is_empty=not self._samples.get(stream.index))
 
-    def takes_converted(self, stream: Stream, encoder: str) -> bool:
+    def takes_converted(self, stream: Stream, encoder: str, bit_rate: int = 0) -> bool:
         """Whether the stream can be decoded, and fits when it is encoded anew."""
 
         def write(output: OutputContainer) -> Stream:
-            made = converter(stream, output, encoder)
+            made = converter(stream, output, encoder, bit_rate)
             stream.codec_context.flush_buffers()
             for sample in self._samples.get(stream.index, ()):
                 output.mux(list(made.feed(sample.packet(stream))))

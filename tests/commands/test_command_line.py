@@ -20,7 +20,7 @@ GIVEN = {
     "source": "a.mp4", "output": "b.mkv", "overwrite": True, "scale": 4, "model": "compact-x4", "restore": 2.5,
     "content": "live", "fields": "double", "fps": "30000/1001", "program": 2, "strict": True, "strip": "location",
     "tenant": "acme", "codec": "hevc", "preset": "slow", "gate": False, "review": "never",
-    "priority": "high", "deadline_minutes": 90, "bit_depth": 10, "chroma": "422",
+    "priority": "high", "deadline_minutes": 90, "bit_depth": 10, "chroma": "422", "audio": "aac 192k",
 }  # fmt: skip
 
 

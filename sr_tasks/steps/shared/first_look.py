@@ -11,6 +11,7 @@ from sr_tasks.media.field_plan import with_fields
 from sr_tasks.media.probe import glance, probe
 from sr_tasks.records.degradation import Degradation
 from sr_tasks.records.media import AS_IT_SAYS, UNTOUCHED, MediaInfo, PicturePlan, ReadOptions, StreamPlan, VideoInfo
+from sr_tasks.records.sound import COPY, SoundWish
 from sr_tasks.steps.shared.confined import Bounds, confined
 from sr_tasks.streams.plan import plan_streams
 
@@ -76,11 +77,15 @@ def first_look(
 
 
 def planned_streams(
-    path: Path, bounds: Bounds, media: MediaInfo, suffix: str, codec: str, strip: Strip = "nothing"
-) -> list[StreamPlan]:
+    path: Path, bounds: Bounds, media: MediaInfo, suffix: str, codec: str, strip: Strip = "nothing",
+    sound: SoundWish = COPY,
+) -> list[StreamPlan]:  # fmt: skip
     """Raises what `plan_streams` raises, and what `confined` raises."""
-    found = confined(lambda: _Fates(fates=tuple(plan_streams(path, media, suffix, codec, strip))), _Fates, path, bounds)
-    return list(found.fates)
+
+    def plan() -> _Fates:
+        return _Fates(fates=tuple(plan_streams(path, media, suffix, codec, strip, sound)))
+
+    return list(confined(plan, _Fates, path, bounds).fates)
 
 
 def measured(path: Path, bounds: Bounds, video: VideoInfo, picture: PicturePlan = UNTOUCHED) -> Degradation:

@@ -89,7 +89,7 @@ def other_bytes(media: MediaInfo, fates: Sequence[StreamPlan]) -> int:
             continue
         stream = streams[row.source_index]
         is_sound = row.type == "audio" and row.target
-        total += int(_CONVERTED_BITS / 8 * media.duration_s) if is_sound else stream.size_bytes
+        total += int((row.bit_rate or _CONVERTED_BITS) / 8 * media.duration_s) if is_sound else stream.size_bytes
         total += _PACKET_BYTES * stream.packets
     return total
 
