@@ -31,3 +31,22 @@ def to_ycbcr(
         (b - luma) * np.float32(to_blue) + middle,
         (r - luma) * np.float32(to_red) + middle,
     )
+
+
+def from_ycbcr(y: Plane, cb: Plane, cr: Plane, bits: int, new_bits: int) -> tuple[Plane, Plane, Plane]:
+    """The colours, in codes of `new_bits`, that codes of `bits` and of full range stand for, cut to 0..white: the way
+    back of `to_ycbcr`."""
+    coding = Coding.of(COLORSPACE, COLOR_RANGE, bits)
+    factor, offset = coding.from_luma
+    luma = y.astype(np.float32) * np.float32(factor) + np.float32(offset)
+    blue_less, red_less = (plane.astype(np.float32) - np.float32(coding.chroma_mid) for plane in (cb, cr))
+    peak = np.float32(2**new_bits - 1)
+    dtype = np.uint8 if new_bits == 8 else np.uint16
+
+    def channel(of_blue: float, of_red: float) -> Plane:
+        value = luma + np.float32(of_blue) * blue_less + np.float32(of_red) * red_less
+        rounded: Plane = np.clip(np.floor(value * peak + np.float32(0.5)), 0, peak).astype(dtype)
+        return rounded
+
+    red, green, blue = (channel(*factors) for factors in coding.from_chroma)
+    return red, green, blue

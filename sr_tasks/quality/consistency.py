@@ -149,22 +149,10 @@ class _Run:
 
     def assessment(self, output_tally: DecodeTally) -> Assessment:
         """Everything found, once both files were read to their ends."""
-        summary = self._summary
         return Assessment(
             scale=self._scale,
             frames=self.count,
-            psnr_mean=summary.psnr.value,
-            psnr_worst=summary.psnr_worst.result(),
-            kept_psnr_mean=summary.kept_psnr.value,
-            kept_psnr_worst=summary.kept_psnr_worst.result(),
-            ssim_mean=summary.ssim.value,
-            ssim_worst=summary.ssim_worst.result(),
-            block_psnr_worst=summary.block_psnr_worst.result(),
-            block_shift_worst=summary.block_shift_worst.result(),
-            plane_shift_worst=summary.plane_shift_worst.result(),
-            color_error_worst=summary.color_error_worst.result(),
-            pixel_shift_worst=summary.pixel_shift_worst.result(),
-            seam_worst=summary.seam_worst.result(),
+            **self._summary.figures(),
             misplaced=self._order.misplaced,
             frozen=self._order.frozen,
             black=self._order.black,
@@ -177,7 +165,6 @@ class _Run:
                 output_error_texts=tuple(output_tally.errors),
             ),
             timing=self._stamps.result(),
-            series=summary.series(),
         )
 
 

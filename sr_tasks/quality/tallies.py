@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 from sr_tasks.quality.cells import Located
 from sr_tasks.quality.colors import ColorFigures
@@ -118,6 +118,24 @@ class Summary:
         if place.frame // self._step >= len(self._points) and len(self._points) < SERIES_POINTS:
             self._points.append(_Point(time_s=place.time_s, psnr=figures.psnr, block_psnr=figures.block_psnr.value))
         self._points[-1].add(figures)
+
+    def figures(self) -> dict[str, Any]:
+        """The fields of an `Assessment` that come from here."""
+        return {
+            "psnr_mean": self.psnr.value,
+            "psnr_worst": self.psnr_worst.result(),
+            "kept_psnr_mean": self.kept_psnr.value,
+            "kept_psnr_worst": self.kept_psnr_worst.result(),
+            "ssim_mean": self.ssim.value,
+            "ssim_worst": self.ssim_worst.result(),
+            "block_psnr_worst": self.block_psnr_worst.result(),
+            "block_shift_worst": self.block_shift_worst.result(),
+            "plane_shift_worst": self.plane_shift_worst.result(),
+            "color_error_worst": self.color_error_worst.result(),
+            "pixel_shift_worst": self.pixel_shift_worst.result(),
+            "seam_worst": self.seam_worst.result(),
+            "series": self.series(),
+        }
 
     def series(self) -> Series:
         def column(name: str, digits: int) -> tuple[float | None, ...]:

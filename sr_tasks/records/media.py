@@ -5,6 +5,8 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from sr_tasks.records.pictures import PictureFacts
+
 Chroma = Literal["420", "422", "444", "gray"]
 
 Deinterlace = Literal["none", "single", "double", "film"]
@@ -203,6 +205,8 @@ class MediaInfo(BaseModel):
     metadata: dict[str, str]
     picture: PicturePlan = UNTOUCHED
     repairs: tuple[Repair, ...] = ()
+    still: PictureFacts | None = None
+    """Of a still picture; None for a video. `video` then is its one frame as the network sees it."""
 
 
 class HdrInfo(BaseModel):

@@ -1,5 +1,6 @@
 """Step `assemble`: joins the chunks and the source's other streams into the finished file, still in scratch."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,10 @@ def run(job_id: str, settings: Settings) -> dict[str, Any]:
             )  # fmt: skip
         return target.stat().st_size
 
-    if spec.is_rated:
+    if source.media.still is not None:
+        with replacing(target) as partial:
+            shutil.copyfile(chunk_files[0].path, partial)
+    elif spec.is_rated:
         Rate(folder, store, settings, join).settle()
     else:
         join(chunk_files)

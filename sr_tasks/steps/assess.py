@@ -11,6 +11,7 @@ from sr_tasks.quality.pictures import Album
 from sr_tasks.records.assessment import Pictures
 from sr_tasks.records.job import OutputRecord, SourceRecord
 from sr_tasks.registry.registry import Registry
+from sr_tasks.steps.shared import still
 from sr_tasks.steps.shared.comparison import compare, figures
 from sr_tasks.steps.shared.timing import timed
 from sr_tasks.telemetry.progress import Observers, Progress, ProgressFile
@@ -25,18 +26,22 @@ def run(job_id: str, settings: Settings, observer: Progress | None = None) -> di
     output = folder.load("output", OutputRecord)
     album = Album(source.media.video, spec.scale)
     file = ProgressFile(folder.path / "progress" / "assess.json")
-    assessment, proof, media = compare(
-        Path(source.local_path),
-        Path(output.path),
-        source.media,
-        spec.scale,
-        source.fates,
-        frozenset(output.damaged_pts),
-        settings,
-        Observers([file, observer] if observer else [file]),
-        album,
-        is_stylised=Registry.of(settings).get(source.model).card.kind == "style",
-    )
+    is_stylised = Registry.of(settings).get(source.model).card.kind == "style"
+    if source.media.still is not None:
+        assessment, proof, media = still.compare(source, Path(output.path), spec, album, is_stylised=is_stylised)
+    else:
+        assessment, proof, media = compare(
+            Path(source.local_path),
+            Path(output.path),
+            source.media,
+            spec.scale,
+            source.fates,
+            frozenset(output.damaged_pts),
+            settings,
+            Observers([file, observer] if observer else [file]),
+            album,
+            is_stylised=is_stylised,
+        )
     folder.store("pictures", Pictures(tuple(album.pairs())))
     folder.store("assessment", assessment)
     folder.store("integrity", proof)

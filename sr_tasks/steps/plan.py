@@ -8,6 +8,7 @@ from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.jobs.status import Task
 from sr_tasks.media.chunks import plan_chunks
+from sr_tasks.pictures.described import ONE_CHUNK
 from sr_tasks.records.job import PlanRecord, SourceRecord
 from sr_tasks.registry.registry import Registry
 from sr_tasks.steps.shared.pace import frames_worth_a_task
@@ -26,9 +27,14 @@ def run(job_id: str, settings: Settings) -> dict[str, Any]:
     card = Registry.of(settings).get(source.model).card
     target = frames_worth_a_task(card, video.width * video.height, spec.scale, settings)
     threads = settings.worker_threads
+    chunks = (
+        [ONE_CHUNK]
+        if source.media.still is not None
+        else plan_chunks(path, target_frames=target, total_frames=video.frames, picture=source.media.picture)
+    )
     plan = PlanRecord(
         source_sha256=sha256_file(path),
-        chunks=tuple(plan_chunks(path, target_frames=target, total_frames=video.frames, picture=source.media.picture)),
+        chunks=tuple(chunks),
         streams=threads,
         encoder_threads=max(1, min(8, threads // 2)),
     )

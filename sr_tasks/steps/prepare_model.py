@@ -1,7 +1,11 @@
 """Step `prepare_model`: makes the planes-to-planes graph for this kind of frame, or finds it in the cache."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sr_tasks.config import Settings
 from sr_tasks.graphs.prepare import prepare
@@ -14,6 +18,7 @@ from sr_tasks.jobs.status import Task
 from sr_tasks.media.spread import spread_frames
 from sr_tasks.records.job import ModelRecord, PlanRecord, SourceRecord
 from sr_tasks.registry.registry import Registry
+from sr_tasks.steps.shared import still
 from sr_tasks.steps.shared.encoding import chunk_settings
 from sr_tasks.steps.shared.fingerprint import fingerprint
 from sr_tasks.steps.shared.timing import timed
@@ -47,7 +52,7 @@ def _run(job_id: str, device: Device, settings: Settings) -> dict[str, Any]:
         width=grid.columns.window,
         height=grid.rows.window,
         settings=settings,
-        frames=spread_frames(Path(source.local_path), video, source.media.picture),
+        frames=_frames(source),
     )
     with Instruments(settings) as instruments:
         if cache_hit:
@@ -59,9 +64,24 @@ def _run(job_id: str, device: Device, settings: Settings) -> dict[str, Any]:
         tile_px=tile_px,
         cache_hit=cache_hit,
         fingerprint=fingerprint(
-            plan, source.media.picture, chunk_settings(spec, source, plan), prepared, entry.card, tile_px
-        ),
+            plan,
+            source.media.picture,
+            chunk_settings(spec, source, plan),
+            prepared,
+            entry.card,
+            tile_px,
+            still.target_of(spec, source),
+        ),  # fmt: skip
     )
     ChunkStore(settings.workdir, record.fingerprint).register(job_id)
     folder.store("model", record)
     return {"device": prepared.device, "precision": prepared.precision, "tile_px": tile_px, "cache_hit": cache_hit}
+
+
+def _frames(source: SourceRecord) -> Iterator[NDArray[np.float32]]:
+    """A few frames of the source, or its one picture: luma in 8-bit codes."""
+    path, media = Path(source.local_path), source.media
+    if media.still is None:
+        yield from spread_frames(path, media.video, media.picture)
+    else:
+        yield still.luma_of(path)

@@ -24,6 +24,7 @@ from sr_tasks.records.job import ModelRecord, PlanRecord, SourceRecord
 from sr_tasks.records.media import Chunk
 from sr_tasks.registry.registry import Registry
 from sr_tasks.release import observe
+from sr_tasks.steps.shared import still
 from sr_tasks.steps.shared.encoding import chunk_settings
 from sr_tasks.steps.shared.source import require_unchanged
 from sr_tasks.storage.space import SpaceWatch
@@ -105,6 +106,9 @@ def _compute(
     partial = store.partial(chunk.index)
     try:
         with _session(folder.job_id, chunk.index, source, model, plan, settings) as session:
+            if source.media.still is not None:
+                marker = still.enlarged_into(partial, source, spec, session)
+                return store.commit(chunk.index, partial, marker)
             report = upscale_chunk(
                 ChunkReader(path=path, chunk=chunk, picture=source.media.picture),
                 session,

@@ -19,10 +19,13 @@ from sr_tasks.errors import (
 )
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.pictures.kinds import format_of
 from sr_tasks.planes.targets import for_codec
 from sr_tasks.records.containers import TARGETS, holds
 from sr_tasks.records.job import OutputRecord, SourceRecord
 from sr_tasks.records.media import MediaInfo, ReadOptions, StreamPlan, VideoInfo
+from sr_tasks.records.pictures import WRITTEN_SUFFIXES
+from sr_tasks.steps.shared import still
 from sr_tasks.steps.shared.choice import Choice, choose, kept, require_possible
 from sr_tasks.steps.shared.encoding import carries_captions
 from sr_tasks.steps.shared.first_look import Findings, first_look, planned_streams
@@ -103,6 +106,8 @@ def _taken_over(earlier: "LookedAt", folder: JobFolder) -> "LookedAt":
 
 def _rehearsed(spec: JobSpec, record: SourceRecord, folder: JobFolder, settings: Settings) -> SourceRecord:
     """The record with what a rehearsal found, and with the plan of streams as it left it."""
+    if record.media.still is not None:  # the whole picture takes no longer
+        return record
     from sr_tasks.steps.rehearsal import rehearse  # loads what compares pictures, which a refused request needs not
 
     found = rehearse(spec, record, folder.path / "rehearsal", settings)
@@ -168,6 +173,16 @@ def looked(
     """What a source is, and what becomes of its streams in an output of that suffix. `table` is where the table of
     frames goes, if the source needs one. Raises InputRefused errors."""
     bounds = first_bounds(path, settings)
+    if format_of(path) is not None:
+        found, rows = still.looked(spec, path, suffix, bounds, settings.max_pixels)
+        _refuse_unfit(spec, found.media, settings)
+        refuse_losses(spec, rows)
+        return found, rows
+    if suffix not in TARGETS:
+        raise UsageError(
+            f"The output ends in {suffix}, and {path.name} is no still picture.",
+            hint=f"Use one of {', '.join(TARGETS)}.",
+        )
     found = first_look(
         path, bounds, max_pixels=settings.max_pixels, max_duration_s=settings.max_duration_s, fields=spec.fields,
         options=ReadOptions(fps=spec.fps, program=spec.program), table=table,
@@ -252,15 +267,16 @@ def locations(spec: JobSpec, settings: Settings) -> tuple[Location, Location]:
         output = uris.parse(spec.output, settings)
     else:
         suffix = source.suffix.lower()
-        suffix = suffix if holds(suffix, spec.codec) else spec.video_codec.suffix
+        beside = suffix if holds(suffix, spec.codec) else spec.video_codec.suffix
+        suffix = still.suffix_beside(source) or beside
         stem = source.name.removesuffix(source.suffix) if source.suffix else source.name
         output = source.with_name(f"{stem}_x{spec.scale}{suffix}")
     if output == source:
         raise TargetExists(f"The output {output} is the source itself.", hint="Name another output.")
-    if output.suffix.lower() not in TARGETS:
+    if output.suffix.lower() not in {*TARGETS, *WRITTEN_SUFFIXES}:
         raise UsageError(
-            f"The output {output.name!r} has no suffix of a container that can be written.",
-            hint=f"Use one of {', '.join(TARGETS)}.",
+            f"The output {output.name!r} has no suffix of a container or picture that can be written.",
+            hint=f"Use one of {', '.join((*TARGETS, *WRITTEN_SUFFIXES))}.",
         )
     return source, output
 

@@ -8,14 +8,17 @@ from sr_tasks.config import Settings
 from sr_tasks.errors import LicenceNotAllowed, ModelRejected, QualityRefused, UsageError
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import AUTO, JobSpec
+from sr_tasks.media.degradation import measure_frames
 from sr_tasks.records.degradation import Degradation
 from sr_tasks.records.job import SourceRecord
 from sr_tasks.records.media import MediaInfo, VideoInfo
 from sr_tasks.registry.licences import require_licence
 from sr_tasks.registry.registry import ModelEntry, Registry
 from sr_tasks.registry.routing import Facts, load_routing
+from sr_tasks.steps.shared.confined import confined
 from sr_tasks.steps.shared.first_look import measured
 from sr_tasks.steps.shared.source import first_bounds
+from sr_tasks.steps.shared.still import luma_of
 
 _DECIDING = ("source", "scale", "model", "restore", "content", "tenant")
 """Fields of a request that the choice depends on."""
@@ -49,19 +52,26 @@ def choose(spec: JobSpec, path: Path, media: MediaInfo, job_id: str, settings: S
     degradation: Degradation | None = None
     name, why = spec.model, "asked for"
     if spec.model == AUTO:
-        degradation = measured(path, first_bounds(path, settings), media.video, media.picture)
+        degradation = _measured(path, media, settings)
         name, route = load_routing(settings).choose(_facts(spec, media.video, degradation))
         why = f"auto: {_stated(spec, degradation)}, scale {spec.scale} -> {name}, {route}"
     entry, channel = registry.resolve(name, job_id)
     _require_fit(entry, spec, settings)
     if entry.card.level is not None and spec.restore is None and degradation is None:
-        degradation = measured(path, first_bounds(path, settings), media.video, media.picture)
+        degradation = _measured(path, media, settings)
     return Choice(
         model=entry.label,
         reason=f"{why}, {channel}" if channel != why else why,
         level=_level(entry, spec, degradation),
         degradation=degradation,
     )
+
+
+def _measured(path: Path, media: MediaInfo, settings: Settings) -> Degradation:
+    bounds = first_bounds(path, settings)
+    if media.still is None:
+        return measured(path, bounds, media.video, media.picture)
+    return confined(lambda: measure_frames([luma_of(path)]), Degradation, path, bounds)
 
 
 def kept(spec: JobSpec, identity: str, folder: JobFolder) -> Choice | None:

@@ -14,6 +14,7 @@ from sr_tasks.records.cards import ModelCard
 from sr_tasks.records.encode import EncodeSettings
 from sr_tasks.records.job import PlanRecord
 from sr_tasks.records.media import PicturePlan
+from sr_tasks.records.pictures import PictureTarget
 from sr_tasks.records.prepared import PreparedModel
 
 PACKAGE: Final = Path(__file__).resolve().parents[2]
@@ -27,7 +28,9 @@ _RECORDS = (
     "layout",
     "loading",
     "media",
+    "pictures",
     "prepared",
+    "rate",
     "spdx",
 )
 CHUNK_CODE: Final = ("demux", "graphs", "inference", "media", "planes", *(f"records/{name}.py" for name in _RECORDS))
@@ -36,7 +39,7 @@ CHUNK_CODE: Final = ("demux", "graphs", "inference", "media", "planes", *(f"reco
 
 def fingerprint(
     plan: PlanRecord, picture: PicturePlan, encode: EncodeSettings, prepared: PreparedModel, card: ModelCard,
-    tile_px: int,
+    tile_px: int, still: PictureTarget | None = None,
 ) -> str:  # fmt: skip
     """sha256 over source, how it is read, cuts, encoder settings, prepared model, tiles and code, 64 hex digits.
 
@@ -53,6 +56,8 @@ def fingerprint(
         "model": prepared.key,
         "tile_px": None if is_exact else tile_px,
     }
+    if still is not None:
+        facts["still"] = {**asdict(still), "code": code_version(("pictures",))}
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
 

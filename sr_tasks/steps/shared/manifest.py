@@ -18,9 +18,10 @@ from sr_tasks.records.job import ModelRecord, OutputRecord, PlanRecord, ReviewRe
 from sr_tasks.records.media import MediaInfo
 from sr_tasks.records.rate import RateRecord
 from sr_tasks.steps.shared.encoding import encode_settings
+from sr_tasks.steps.shared.still import target_of
 
 SIDECARS = ("manifest.json", "report.html")
-_PACKAGES = ("apache-airflow", "av", "numpy", "onnx", "onnxruntime", "opencv-python-headless", "openvino")
+_PACKAGES = ("apache-airflow", "av", "numpy", "onnx", "onnxruntime", "opencv-python-headless", "openvino", "pillow")
 
 
 def build(folder: JobFolder) -> dict[str, Any]:
@@ -70,7 +71,7 @@ def build(folder: JobFolder) -> dict[str, Any]:
             "streams": plan.streams,
             "tile_px": model.tile_px,
         },
-        "encode": {key: str(value) for key, value in vars(encode).items() if key != "hdr"},
+        "encode": {key: str(value) for key, value in vars(target_of(spec, source) or encode).items() if key != "hdr"},
         "rate": rate and rate.model_dump(mode="json", exclude={"fingerprint"}),
         "rehearsal": source.rehearsal and source.rehearsal.model_dump(mode="json", exclude={"fates"}),
         "streams": [fate.model_dump(mode="json") for fate in source.fates],

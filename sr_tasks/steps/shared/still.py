@@ -1,0 +1,129 @@
+"""A still picture on its way through the steps of a job: looked at, enlarged into a file, compared."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel
+
+from sr_tasks.errors import UsageError
+from sr_tasks.graphs.runtime import Session
+from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.pictures.described import described
+from sr_tasks.pictures.fates import planned, target_format
+from sr_tasks.pictures.kinds import format_of
+from sr_tasks.pictures.proof import prove
+from sr_tasks.pictures.reading import facts_of, read
+from sr_tasks.pictures.samples import alike, enlarge, planes_of
+from sr_tasks.pictures.writing import write
+from sr_tasks.quality.pictures import Album
+from sr_tasks.quality.still import assess_still
+from sr_tasks.records.assessment import Assessment, IntegrityReport
+from sr_tasks.records.job import SourceRecord
+from sr_tasks.records.media import MediaInfo, StreamPlan
+from sr_tasks.records.pictures import (
+    FALLBACK_SUFFIX,
+    PICTURE_FORMATS,
+    PICTURE_SUFFIXES,
+    WRITTEN_SUFFIXES,
+    PictureFacts,
+    PictureTarget,
+)
+from sr_tasks.steps.shared.confined import Bounds, confined
+from sr_tasks.steps.shared.first_look import Findings
+from sr_tasks.storage.uris import LocalFile, Location
+
+
+class _Look(BaseModel):
+    facts: PictureFacts
+
+
+def suffix_beside(source: Location) -> str | None:
+    """Suffix of the output beside a still picture: its own, `.png` where its format is not written. None for what is no
+    picture: the bytes of a local file say so, the name of a remote one."""
+    own = source.suffix.lower()
+    if not isinstance(source, LocalFile):
+        is_picture = own in PICTURE_SUFFIXES and own not in PICTURE_FORMATS["GIF"].suffixes
+        return (own if own in WRITTEN_SUFFIXES else FALLBACK_SUFFIX) if is_picture else None
+    name = format_of(source.path) if source.path.is_file() else None
+    if name is None:
+        return None
+    row = PICTURE_FORMATS[name]
+    if not row.is_written:
+        return FALLBACK_SUFFIX
+    return own if own in row.suffixes else row.suffixes[0]
+
+
+def looked(
+    spec: JobSpec, path: Path, suffix: str, bounds: Bounds, max_pixels: int
+) -> tuple[Findings, tuple[StreamPlan, ...]]:
+    """What a picture is, once a process of its own has decoded it, and what becomes of all that it holds in an output
+    of that suffix. Raises UsageError, InputRefused errors, and what `confined` raises."""
+
+    if spec.is_rated:
+        raise UsageError(
+            f"{path.name} is a still picture, which takes neither bitrate nor target_size.", hint="Leave them out."
+        )
+
+    def look() -> _Look:
+        facts = facts_of(path, max_pixels=max_pixels)
+        target_format(path.name, facts, suffix)
+        read(path)
+        return _Look(facts=facts)
+
+    facts = confined(look, _Look, path, bounds).facts
+    found = Findings(
+        media=described(path, facts), display_matrix=None, mastering_display_hex="", content_light_level_hex="", lost=()
+    )
+    return found, planned(facts, target_format(path.name, facts, suffix), spec.strip)
+
+
+def luma_of(path: Path) -> NDArray[np.float32]:
+    """Luma [rows, columns] of a picture in 8-bit codes."""
+    facts, picture = read(path)
+    luma = planes_of(picture)[0]
+    bits = 8 * picture.samples.dtype.itemsize if facts.is_gray else (10 if facts.working_bits == 8 else 16)
+    return luma.astype(np.float32) / np.float32(2 ** (bits - 8))
+
+
+def target_of(spec: JobSpec, source: SourceRecord) -> PictureTarget | None:
+    """What an output picture is written as; None for a video."""
+    return None if source.media.still is None else _target(spec, source, source.media.still)
+
+
+def _target(spec: JobSpec, source: SourceRecord, facts: PictureFacts) -> PictureTarget:
+    return PictureTarget(
+        format=WRITTEN_SUFFIXES[source.suffix], strip=spec.strip, subsampling=facts.subsampling or "4:4:4"
+    )
+
+
+def enlarged_into(path: Path, source: SourceRecord, spec: JobSpec, session: Session) -> dict[str, Any]:
+    """Write the enlarged picture to `path`, and return the marker of its chunk. Raises what `write` raises."""
+    started = time.monotonic()
+    facts, picture = read(Path(source.local_path))
+    target = _target(spec, source, facts)
+    large, _, _ = enlarge(picture, lambda planes: session.infer((planes,)), spec.scale)
+    write(large, path, target.format, strip=spec.strip, subsampling=target.subsampling)
+    seconds = round(time.monotonic() - started, 3)
+    return {"frames": 1, "seconds": seconds, "damaged_pts": [], "reorder_depth": 0}
+
+
+def compare(
+    source: SourceRecord, output: Path, spec: JobSpec, album: Album | None, *, is_stylised: bool
+) -> tuple[Assessment, IntegrityReport, MediaInfo]:
+    """Assess the written picture against its source and prove the rest, both decoded once. Raises InputInvalid if the
+    output does not decode."""
+    facts, before = read(Path(source.local_path))
+    written, after = read(output)
+    proof = prove(facts, before, written, after, _target(spec, source, facts), spec.scale)
+    assessment = assess_still(
+        planes_of(before),
+        planes_of(alike(after, before)),
+        source.media.video,
+        spec.scale,
+        album,
+        is_stylised=is_stylised,
+    )
+    return assessment, proof, described(output, written)
