@@ -91,7 +91,7 @@ def _is_there(job_id: str, spec: JobSpec, settings: Settings) -> bool:
     many jobs for a new one."""
     with internals.create_session() as session:
         run = internals.find_run(JOB_DAG, job_id, session)
-        waiting = internals.count_runs(JOB_DAG, _OPEN, session) if run is None else 0
+        waiting = internals.count_runs(JOB_DAG, [internals.is_state(*_OPEN)], session) if run is None else 0
     if run is not None and runs.request_of(run) != spec:
         raise Refused(
             409,

@@ -11,10 +11,12 @@ from datetime import datetime
 from typing import Any
 
 import httpx
+from airflow.api.common.airflow_health import get_airflow_health
 from airflow.api_fastapi.app import cached_app, get_auth_manager
 from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, PoolDetails
 from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
+from airflow.models.dag import DagModel
 from airflow.models.dagrun import DagRun
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
@@ -88,9 +90,21 @@ def find_run(dag_id: str, run_id: str, session: Session) -> RunRow | None:
     return found[0] if found else None
 
 
-def count_runs(dag_id: str, states: Collection[str], session: Session) -> int:
-    wanted = select(func.count()).select_from(DagRun).where(DagRun.dag_id == dag_id, DagRun.state.in_(states))
+def count_runs(dag_id: str, where: Sequence[Condition], session: Session) -> int:
+    """How many runs all conditions hold for."""
+    wanted = select(func.count()).select_from(DagRun).where(DagRun.dag_id == dag_id, *where)
     return session.scalar(wanted) or 0
+
+
+def airflow_health() -> dict[str, str | None]:
+    """State by component of Airflow: healthy, unhealthy, or None for one that was never started."""
+    return {name: found["status"] for name, found in get_airflow_health().items()}
+
+
+def knows_dag(dag_id: str) -> bool:
+    """Whether Airflow has read a Dag, as it is now."""
+    with create_session() as session:
+        return session.scalar(select(DagModel.dag_id).where(DagModel.dag_id == dag_id, ~DagModel.is_stale)) is not None
 
 
 def tasks_of(

@@ -48,6 +48,10 @@ def page(wanted: Wanted, *, limit: int, cursor: str | None, session: Session) ->
     return JobPage(jobs=jobs, next_cursor=_cursor(shown[-1].number) if len(rows) > limit else None)
 
 
+def count(wanted: Wanted, session: Session) -> int:
+    return internals.count_runs(JOB_DAG, list(_conditions(wanted)), session)
+
+
 def moment(text: datetime | None) -> datetime | None:
     """A time in UTC; one without a zone is meant so. Raises UsageError for one that no calendar has there."""
     if text is None:

@@ -9,7 +9,17 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
-from sr_tasks.errors import InputNotFound, InputRefused, JobRunning, ModelUnknown, SrError, TargetExists, UsageError
+from sr_tasks.errors import (
+    DiskTooSmall,
+    InputNotFound,
+    InputRefused,
+    InputTooLarge,
+    JobRunning,
+    ModelUnknown,
+    SrError,
+    TargetExists,
+    UsageError,
+)
 from sr_tasks.jobs.api import FieldError, Problem
 from sr_tasks.telemetry.redaction import redacted
 
@@ -34,6 +44,7 @@ _ABOUT = {
     409: "The job is not in a state for this, or the id stands for another request.",
     413: "The body is too large.",
     415: "The body is not of a kind that is taken here.",
+    416: "The file has no such part.",
     422: "The request is not accepted.",
     429: "Too many jobs wait already.",
     500: "A defect of the program.",
@@ -56,10 +67,11 @@ def not_found(detail: str, hint: str) -> Refused:
     return Refused(404, "NOT_FOUND", detail, hint)
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The errors of a route, for OpenAPI. Every route may answer 401, 403, 500 and 503."""
+def documented(*statuses: int, only: bool = False) -> dict[int | str, dict[str, Any]]:
+    """The errors of a route, for OpenAPI. Every route may answer 401, 403, 500 and 503 as well, unless it is `only`
+    these."""
     schema = {_MEDIA_TYPE: {"schema": {"$ref": f"{_SCHEMAS}Problem"}}}
-    wanted = sorted({401, 403, 500, 503, *statuses})
+    wanted = sorted(statuses if only else {401, 403, 500, 503, *statuses})
     return {status: {"description": _ABOUT[status], "content": schema} for status in wanted}
 
 
@@ -78,6 +90,8 @@ def status_of(error: SrError) -> int:
         return 404
     if isinstance(error, JobRunning | TargetExists):
         return 409
+    if isinstance(error, InputTooLarge | DiskTooSmall):
+        return 413
     return 422 if isinstance(error, UsageError | InputRefused) else 500
 
 

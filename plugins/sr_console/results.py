@@ -1,18 +1,30 @@
-"""The routes of what a job made: its report and the pictures in it. A page runs no script, whatever is in it."""
+"""The routes of what a job made: output, manifest, report and its pictures, and the job as it changes.
+
+A page runs no script, whatever is in it. A video is sent in pieces, and from a bucket by the store itself.
+"""
 
 import hashlib
+import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import FileResponse, RedirectResponse, StreamingResponse
+from starlette.concurrency import run_in_threadpool
 
-from sr_console import reports, runs
+from sr_console import internals, reports, runs
+from sr_console.events import Watches
 from sr_console.internals import Session, SessionDep, may_use_runs
 from sr_console.problems import Refused, documented
 from sr_tasks.config import Settings
 from sr_tasks.errors import SrError
+from sr_tasks.jobs.api import JobDetail
+from sr_tasks.jobs.delivered import delivered
 from sr_tasks.jobs.status import JOB_DAG
+from sr_tasks.storage import transfer
+from sr_tasks.storage.uris import S3Object
 
 router = APIRouter(tags=["Results"], dependencies=[may_use_runs(JOB_DAG, "GET")])
 
@@ -22,6 +34,10 @@ _PAGE_POLICY = (
 )
 """The page holds its styles and pictures itself. The sandbox gives it an origin of its own: no cookie, no script."""
 _PICTURE_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
+_PLAIN = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+_LINK_S = 900
+_RANGE = re.compile(r"bytes=(\d{1,18})-(\d{1,18})?")
+_watches = Watches()
 _UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "The copy that the reader has is still right."}}
 
 
@@ -38,6 +54,68 @@ def show_report(job_id: str, request: Request, session: SessionDep) -> Response:
         if page is None:
             page = reports.delivered(runs.delivered(job_id, session).get("report", ""), settings)
     return _answer(request, page, "text/html; charset=utf-8", _PAGE_POLICY)
+
+
+@router.get(
+    "/jobs/{job_id}/output",
+    response_class=Response,
+    responses={
+        200: {"description": "The whole file.", "content": {"video/*": {}}},
+        206: {"description": "The part that the Range header asks for.", "content": {"video/*": {}}},
+        307: {"description": "The address of the object, signed for 15 minutes."},
+        **documented(404, 416),
+    },
+)
+def show_output(job_id: str, request: Request, session: SessionDep) -> Response:
+    """The finished video. Takes Range, so a player can jump and a download can go on."""
+    settings = _of_known(job_id, session)
+    with _not_there():
+        location = delivered(job_id, runs.delivered(job_id, session), settings).output
+        size = transfer.stat(location, settings).size_bytes
+        if isinstance(location, S3Object):
+            return RedirectResponse(transfer.signed_link(location, _LINK_S, settings))
+    _check_range(request, size)
+    headers = {"Cache-Control": "private, no-cache", "Content-Security-Policy": _PICTURE_POLICY, **_PLAIN}
+    return FileResponse(location.path, headers=headers, filename=location.name, content_disposition_type="inline")
+
+
+@router.get(
+    "/jobs/{job_id}/manifest",
+    response_class=Response,
+    responses={200: {"content": {"application/json": {}}}, **_UNCHANGED, **documented(404, 422)},
+)
+def show_manifest(job_id: str, request: Request, session: SessionDep) -> Response:
+    """The record of the job: source, model, settings, figures, hashes."""
+    settings = _of_known(job_id, session)
+    with _not_there():
+        found = delivered(job_id, runs.delivered(job_id, session), settings).content
+    return _answer(request, json.dumps(found, ensure_ascii=False).encode(), "application/json", _PICTURE_POLICY)
+
+
+@router.get(
+    "/jobs/{job_id}/events",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "description": "Events `job` with a JobDetail whenever it changed, until it has ended; `gone` if it was "
+            "deleted.",
+            "content": {"text/event-stream": {}},
+        },
+        **documented(404, 429),
+    },
+)
+async def watch_job(job_id: str) -> Response:
+    """The job as it changes, as server-sent events."""
+    settings = Settings.from_env()
+
+    def look() -> JobDetail:
+        with internals.create_session() as own:
+            return runs.detail(runs.known(job_id, own), settings, own)
+
+    await run_in_threadpool(look)
+    _watches.require_room()
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(_watches.events(job_id, look), media_type="text/event-stream", headers=headers)
 
 
 @router.get(
@@ -58,6 +136,24 @@ def _of_known(job_id: str, session: Session) -> Settings:
     return Settings.from_env()
 
 
+def _check_range(request: Request, size: int) -> None:
+    """Refuse a part that begins past the end; forget a Range header that is none, as HTTP says."""
+    asked = request.headers.get("range")
+    if asked is None:
+        return
+    part = _RANGE.fullmatch(asked)
+    if part is None or (part[2] and int(part[2]) < int(part[1])):
+        request.scope["headers"] = [(name, value) for name, value in request.scope["headers"] if name != b"range"]
+    elif int(part[1]) >= size:
+        raise Refused(
+            416,
+            "RANGE_NOT_SATISFIABLE",
+            f"The output has {size} bytes, and none from {part[1]} on.",
+            "Ask for a part of it, or for the whole file.",
+            Content_Range=f"bytes */{size}",
+        )
+
+
 @contextmanager
 def _not_there() -> Iterator[None]:
     """What cannot be shown is not there, unless it may be later."""
@@ -76,8 +172,7 @@ def _answer(request: Request, content: bytes, media_type: str, policy: str) -> R
         "ETag": tag,
         "Cache-Control": "private, no-cache",
         "Content-Security-Policy": policy,
-        "X-Content-Type-Options": "nosniff",
-        "Referrer-Policy": "no-referrer",
+        **_PLAIN,
     }
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)

@@ -56,7 +56,7 @@ def detail(run: RunRow, settings: Settings, session: Session) -> JobDetail:
         request=request,
         created_by=run.created_by,
         cost=cost,
-        links=_links(run.run_id, has_report=bool(view.report)),
+        links=_links(run.run_id, has_report=bool(view.report), is_done=view.status is Status.COMPLETED),
     )
 
 
@@ -67,10 +67,13 @@ def delivered(job_id: str, session: Session) -> dict[str, str]:
     return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
 
 
-def _links(job_id: str, *, has_report: bool) -> Links:
+def _links(job_id: str, *, has_report: bool, is_done: bool) -> Links:
     own = f"{PREFIX}/jobs/{quote(job_id, safe='')}"
     return Links(
         self=own,
         airflow=f"/dags/{JOB_DAG}/runs/{quote(job_id, safe='')}",
+        events=f"{own}/events",
         report=f"{own}/report" if has_report else None,
+        output=f"{own}/output" if is_done else None,
+        manifest=f"{own}/manifest" if is_done else None,
     )

@@ -1,7 +1,7 @@
 """What the REST API takes and answers: one set of records for the server and for the Python client. Data alone."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -9,6 +9,7 @@ from sr_tasks.jobs.ids import OWN_ID
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.jobs.status import Status
 from sr_tasks.jobs.view import JobView
+from sr_tasks.records.cards import ModelCard
 
 PREFIX: Final = "/enhance/api/v1"
 """Where the API begins, below the address of Airflow's server."""
@@ -98,7 +99,10 @@ class Links(_Answer):
     self: str
     airflow: str
     """The page of the run in Airflow."""
+    events: str
     report: str | None
+    output: str | None
+    manifest: str | None
 
 
 class JobDetail(JobView):
@@ -111,6 +115,66 @@ class JobDetail(JobView):
     """Device time at SR_DEVICE_HOUR_COST, in the deployment's currency; null before the frames are done or without
     a price."""
     links: Links
+
+
+class ModelSummary(_Answer):
+    """A model of the registry, as jobs get it."""
+
+    name: str
+    title: str
+    kind: str
+    scales: tuple[int, ...]
+    licence: str
+    intended_content: str
+    relative_cost: float
+    """Seconds a source megapixel takes, for comparison."""
+    versions: tuple[str, ...]
+    production: str
+    candidate: str | None
+    candidate_share: float
+    """Of jobs that get the candidate, 0 to 1."""
+
+
+class ModelDetail(_Answer):
+    """One version of a model, and which versions jobs get."""
+
+    card: ModelCard
+    scales: tuple[int, ...]
+    versions: tuple[str, ...]
+    production: str
+    candidate: str | None
+    candidate_share: float
+    retired: tuple[str, ...]
+
+    def summary(self) -> ModelSummary:
+        return ModelSummary.model_validate({**self.card.model_dump(), **self.model_dump(exclude={"card"})})
+
+
+class UploadDetail(_Answer):
+    """A file that arrives in pieces."""
+
+    id: str
+    name: str
+    size_bytes: int
+    received_bytes: int
+    source: str | None
+    """The address to name in a request for a job; null until the file is whole."""
+
+
+class Health(_Answer):
+    status: Literal["ok"]
+
+
+class Stats(_Answer):
+    """Jobs by where they stand."""
+
+    waiting: int
+    """PENDING now, whenever they were accepted."""
+    working: int
+    """PROCESSING now, whenever they were accepted."""
+    hours: int
+    accepted: dict[Status, int]
+    """In the last `hours`, by status."""
 
 
 class FieldError(_Answer):

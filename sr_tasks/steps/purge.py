@@ -16,6 +16,7 @@ from loguru import logger
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import SrError
+from sr_tasks.jobs import received
 from sr_tasks.storage import failures, uris
 from sr_tasks.storage.atomic import everything_in, newest_write
 from sr_tasks.storage.locks import is_held
@@ -36,7 +37,7 @@ class Leftover:
     """Something that nobody is at work on."""
 
     kind: str
-    """job, chunks, fetched, rehearsed or trash."""
+    """job, chunks, uploads, fetched, rehearsed or trash."""
     path: Path
     size_bytes: int
     written_at: float
@@ -68,7 +69,8 @@ def _doomed(found: list[Leftover], settings: Settings) -> list[Leftover]:
     now, total, doomed = time.time(), sum(leftover.size_bytes for leftover in found), []
     for leftover in found:
         age_s = now - leftover.written_at
-        is_too_much = total > settings.keep_bytes and age_s > SPARED_S
+        # An upload may be the source of a job that waits, and have its output beside it: age alone decides.
+        is_too_much = total > settings.keep_bytes and age_s > SPARED_S and leftover.kind != received.FOLDER
         if is_too_much or age_s > settings.keep_days * 86400:
             doomed.append(leftover)
             total -= leftover.size_bytes
@@ -77,9 +79,11 @@ def _doomed(found: list[Leftover], settings: Settings) -> list[Leftover]:
 
 def _leftovers(workdir: Path, is_live: IsLive) -> Iterator[Leftover]:
     needed: set[str] = set()
+    sources: list[str] = []
     for folder in _children(workdir / "jobs"):
         if _is_at_work(folder, is_live):
             needed.add(_fingerprint(folder))
+            sources.append(str(_record(folder, "source").get("uri") or ""))
         else:
             yield _leftover("job", folder)
     for folder in _children(workdir / "chunks"):
@@ -88,6 +92,9 @@ def _leftovers(workdir: Path, is_live: IsLive) -> Iterator[Leftover]:
         users = ChunkStore(workdir, folder.name).users()
         if not any(is_live(user) for user in users):
             yield _leftover("chunks", folder, users)
+    for folder in _children(workdir / received.FOLDER):
+        if not any(f"/{received.FOLDER}/{folder.name}/" in uri for uri in sources):
+            yield _leftover(received.FOLDER, folder)
     for kind in ("fetched", "rehearsed", "trash"):
         yield from (_leftover(kind, path) for path in _children(workdir / kind))
 

@@ -117,6 +117,11 @@ def read(location: Location, max_bytes: int, settings: Settings) -> bytes:
         return file.read(max_bytes)
 
 
+def signed_link(location: S3Object, seconds: int, settings: Settings) -> str:
+    """An address under which anybody may read an object for so long. Raises InputUnreadable."""
+    return _store(settings).signed_link(location, seconds)
+
+
 def remove(location: Location, settings: Settings) -> None:
     """Remove a file; one that is not there is none to remove. Raises TargetUnwritable or StorageUnavailable."""
     if isinstance(location, S3Object):

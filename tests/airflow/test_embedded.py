@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 from sr_embedded import state
-from sr_embedded.home import read_password
+from sr_embedded.home import USER, read_password
 
+from sr_tasks.client import Client
 from tests import clips
 from tests.airflow.launcher import Launcher, finished, long_clip, states
 
@@ -105,6 +107,20 @@ def test_a_job_through_a_running_airflow_delivers_and_leaves_it_running(stack: L
     assert len(clips.pts_of(files["output"])) == 30
     assert "COMPLETED" in done.stderr
     assert stack.run("status").stdout.startswith("Airflow runs at")
+
+
+def test_a_program_enhances_a_video_over_http(stack: Launcher, clip: Path, tmp_path: Path) -> None:
+    known = state.load(stack.home)
+    assert known is not None
+    http = httpx.Client(base_url=known.url, trust_env=False, timeout=120.0)
+    output = tmp_path / "out.mp4"
+    with Client(known.url, username=USER, password=read_password(stack.home), http=http) as client:
+        result = client.enhance(str(clip), output=str(output), model="bicubic", preset="ultrafast")
+        saved = client.download(result, tmp_path / "mine.mp4")
+        events = http.get(f"/enhance/api/v1/jobs/{result.job.job_id}/events").text
+    assert saved.read_bytes() == output.read_bytes()
+    assert (result.job.model, result.job.created_by) == ("bicubic@1", USER)
+    assert events.count("event: job") == 1, "how it ended"
 
 
 def test_two_jobs_begun_at_once_both_complete(stack: Launcher, clip: Path, tmp_path: Path) -> None:

@@ -34,8 +34,9 @@ def measure(scratch: Path, table: Table) -> None:
     done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
     for line in done.stdout.splitlines():
         if line.startswith("GET "):
-            what, _, p95_ms = line.rpartition(" ")
-            table.add(f"{what} with {_JOBS} jobs, p95", f"{p95_ms} ms", "< 150 ms", float(p95_ms) < 150)
+            what, p95_ms, work_ms = line.rsplit(" ", 2)
+            figure = f"{p95_ms} ms ({work_ms} ms of a core)"
+            table.add(f"{what} with {_JOBS} jobs, p95", figure, "< 150 ms", float(p95_ms) < 150)
 
 
 def _timed() -> None:
@@ -52,7 +53,7 @@ def _timed() -> None:
         ("GET /jobs/{id}", lambda: f"/jobs/{next(some)}"),
     ):
         client.get(path())
-        print(what, f"{_p95_ms(client, path):.1f}", flush=True)
+        print(what, *(f"{figure:.1f}" for figure in _p95_ms(client, path)), flush=True)
 
 
 def _submitted(client: object, number: int) -> str:
@@ -86,14 +87,16 @@ def _give_chunks(jobs: list[str]) -> None:
             session.execute(insert(TaskInstance.__table__), rows)
 
 
-def _p95_ms(client: object, path: object) -> float:
-    took = []
+def _p95_ms(client: object, path: object) -> tuple[float, float]:
+    """Of the time until the answer, and of the processor time that it took."""
+    took, worked = [], []
     for _ in range(_CALLS):
-        started = time.perf_counter()
+        started, working = time.perf_counter(), time.process_time()
         answer = client.get(path())  # type: ignore[attr-defined,operator]
         took.append(1000 * (time.perf_counter() - started))
+        worked.append(1000 * (time.process_time() - working))
         assert answer.status_code == 200, answer.text
-    return statistics.quantiles(took, n=20)[-1]
+    return statistics.quantiles(took, n=20)[-1], statistics.quantiles(worked, n=20)[-1]
 
 
 if __name__ == "__main__":

@@ -7,12 +7,15 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.dags.fakes import STEPS, FakeSteps
 from tests.dags.receivers import Mailbox, StatsD, Webhook
+
+if TYPE_CHECKING:
+    from tests.dags.api_server import Server
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _HOME = tempfile.TemporaryDirectory(prefix="sr-dags-")
@@ -82,6 +85,24 @@ def run_dag(dag: Any, migrated: None, monkeypatch: pytest.MonkeyPatch) -> Callab
         return dag.test(run_conf={"source": "/media/clip.mp4", **conf})
 
     return run
+
+
+@pytest.fixture(scope="module")
+def server(migrated: None) -> Iterator["Server"]:
+    """Airflow's API server, which knows the Dag of the jobs."""
+    from tests.dags.api_server import Server  # loads Airflow
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "s" * 64)
+        found = Server()
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def api_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SR_WORKDIR", str(tmp_path / "work"))
+    monkeypatch.setenv("SR_ALLOWED_ROOTS", f"/media:{tmp_path}")
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,30 +10,18 @@ import pytest
 from fastapi.testclient import TestClient
 
 from sr_tasks.errors import QualityRefused
-from sr_tasks.jobs.api import JobDetail, JobPage, Problem
+from sr_tasks.jobs.api import JobDetail, JobPage
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.status import Status
-from sr_tasks.records.job import DeliveryRecord, TaskTiming
-from tests.dags.api_server import Server
+from sr_tasks.records.job import TaskTiming
+from tests.dags.api_server import Server, refused
 
 REQUEST = {"source": "/media/film.mp4", "scale": 2}
 
 Submit = Callable[..., str]
 
 
-@pytest.fixture(scope="module")
-def server(migrated: None) -> Iterator[Server]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AIRFLOW__API_AUTH__JWT_SECRET", "s" * 64)
-        found = Server()
-        yield found
-        found.close()
-
-
-@pytest.fixture(autouse=True)
-def _settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SR_WORKDIR", str(tmp_path / "work"))
-    monkeypatch.setenv("SR_ALLOWED_ROOTS", f"/media:{tmp_path}")
+pytestmark = pytest.mark.usefixtures("api_settings")
 
 
 @pytest.fixture
@@ -49,16 +37,6 @@ def submit(anna: TestClient) -> Submit:
         return str(answer.json()["job_id"])
 
     return submitted
-
-
-def _refused(answer: Any, status: int, code: str) -> Problem:
-    """The answer is an error as every error is."""
-    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json"), answer.text
-    problem = Problem.model_validate_json(answer.content)
-    assert (problem.status, problem.code) == (status, code)
-    assert problem.detail.endswith(".")
-    assert problem.hint, "it says what to do"
-    return problem
 
 
 def test_a_job_that_is_submitted_waits_and_is_shown_with_what_was_asked_for(server: Server, anna: TestClient) -> None:
@@ -85,7 +63,7 @@ def test_the_same_request_gives_the_same_job_and_another_one_under_its_name_is_r
     again = anna.post("/jobs", json={"codec": "h264", **REQUEST, **own}, headers=headers)
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json()["job_id"] == again.json()["job_id"]
-    _refused(anna.post("/jobs", json={**REQUEST, **own, "scale": 4}, headers=headers), 409, "ID_TAKEN")
+    refused(anna.post("/jobs", json={**REQUEST, **own, "scale": 4}, headers=headers), 409, "ID_TAKEN")
     if by_key:
         other = server.signed_in(name="ben").post("/jobs", json=REQUEST, headers=headers)
         assert other.json()["job_id"] != first.json()["job_id"], "the key of somebody else is another key"
@@ -118,33 +96,32 @@ def test_a_request_that_cannot_be_one_is_refused_in_a_sentence_and_leaves_no_job
     before = jobs()
     headers = {"Content-Type": "application/json"}
     answer = anna.post("/jobs", content=json.dumps(body), headers=headers)
-    problem = _refused(answer, 422, code)
+    problem = refused(answer, 422, code)
     assert field in f"{problem.detail} {problem.hint} {problem.errors}"
     assert jobs() == before
 
 
 def test_a_body_that_is_no_json_too_large_or_of_another_kind_is_refused(anna: TestClient) -> None:
     as_json = {"Content-Type": "application/json"}
-    _refused(anna.post("/jobs", content=b"{", headers=as_json), 422, "USAGE")
-    _refused(anna.post("/jobs", content=b" " * 70_000, headers=as_json), 413, "CONTENT_TOO_LARGE")
+    refused(anna.post("/jobs", content=b"{", headers=as_json), 422, "USAGE")
+    refused(anna.post("/jobs", content=b" " * 70_000, headers=as_json), 413, "CONTENT_TOO_LARGE")
     pieces = iter([b" " * 40_000] * 2)
-    _refused(anna.post("/jobs", content=pieces, headers=as_json), 413, "CONTENT_TOO_LARGE")
-    _refused(anna.post("/jobs", data={"source": "/media/film.mp4"}), 415, "UNSUPPORTED_MEDIA_TYPE")
-    _refused(anna.post("/jobs", content=b"{}"), 415, "UNSUPPORTED_MEDIA_TYPE")
+    refused(anna.post("/jobs", content=pieces, headers=as_json), 413, "CONTENT_TOO_LARGE")
+    refused(anna.post("/jobs", data={"source": "/media/film.mp4"}), 415, "UNSUPPORTED_MEDIA_TYPE")
+    refused(anna.post("/jobs", content=b"{}"), 415, "UNSUPPORTED_MEDIA_TYPE")
 
 
 def test_a_viewer_reads_a_user_submits_and_an_operator_stops_the_jobs_of_all(server: Server, submit: Submit) -> None:
     job = submit()
     viewer, ben, operator = (server.signed_in(role, role) for role in ("viewer", "user", "op"))
     for client, statuses in ((server.as_nobody(), (401, 401)), (server.signed_in(None), (403, 403))):
-        client.headers["Origin"] = "http://airflow"
         assert client.get(f"/jobs/{job}").status_code == statuses[0]
         assert client.post("/jobs", json=REQUEST).status_code == statuses[1]
     assert viewer.get(f"/jobs/{job}").status_code == 200
-    _refused(viewer.post("/jobs", json=REQUEST), 403, "FORBIDDEN")
+    refused(viewer.post("/jobs", json=REQUEST), 403, "FORBIDDEN")
     for method, path in (("POST", "cancel"), ("POST", "retry"), ("DELETE", "")):
-        _refused(viewer.request(method, f"/jobs/{job}/{path}".rstrip("/")), 403, "FORBIDDEN")
-        _refused(ben.request(method, f"/jobs/{job}/{path}".rstrip("/")), 403, "NOT_YOURS")
+        refused(viewer.request(method, f"/jobs/{job}/{path}".rstrip("/")), 403, "FORBIDDEN")
+        refused(ben.request(method, f"/jobs/{job}/{path}".rstrip("/")), 403, "NOT_YOURS")
     assert operator.post(f"/jobs/{job}/cancel").status_code == 202
     assert server.tasks_of(job)["validate"] == "skipped", "Airflow begins it no more"
 
@@ -158,16 +135,18 @@ def test_a_change_that_another_site_asks_for_with_the_cookie_of_the_login_is_ref
         {"Origin": "http://airflow.evil.example"},
         {"Origin": "null"},
     ):
-        _refused(browser.post("/jobs", json=REQUEST, headers=headers), 403, "CROSS_SITE")
-        _refused(browser.delete("/jobs/any", headers=headers), 403, "CROSS_SITE")
+        refused(browser.post("/jobs", json=REQUEST, headers=headers), 403, "CROSS_SITE")
+        refused(browser.delete("/jobs/any", headers=headers), 403, "CROSS_SITE")
     assert browser.post("/jobs", json=REQUEST, headers={"Origin": "http://airflow"}).status_code == 201
+    with_token = server.signed_in("op")
+    refused(with_token.post("/jobs", json=REQUEST, headers={"Origin": "http://evil.example"}), 403, "CROSS_SITE")
 
 
 def test_a_job_is_cancelled_tried_again_and_deleted(server: Server, anna: TestClient, submit: Submit) -> None:
     job = submit()
     server.put(job, "running", validate="running")
-    _refused(anna.post(f"/jobs/{job}/retry"), 409, "JOB_PROCESSING")
-    _refused(anna.delete(f"/jobs/{job}"), 409, "JOB_PROCESSING")
+    refused(anna.post(f"/jobs/{job}/retry"), 409, "JOB_PROCESSING")
+    refused(anna.delete(f"/jobs/{job}"), 409, "JOB_PROCESSING")
     assert anna.post(f"/jobs/{job}/cancel").status_code == 202
     server.put(job, "failed", validate="failed")
     cancelled = anna.post(f"/jobs/{job}/cancel").json()
@@ -178,7 +157,7 @@ def test_a_job_is_cancelled_tried_again_and_deleted(server: Server, anna: TestCl
     server.put(job, "failed")
     assert anna.delete(f"/jobs/{job}").status_code == 204
     assert server.state_of(job) is None
-    _refused(anna.get(f"/jobs/{job}"), 404, "NOT_FOUND")
+    refused(anna.get(f"/jobs/{job}"), 404, "NOT_FOUND")
 
 
 def test_a_job_that_is_done_is_not_cancelled_and_not_tried_again(
@@ -187,23 +166,7 @@ def test_a_job_that_is_done_is_not_cancelled_and_not_tried_again(
     job = submit()
     server.put(job, "success", report="success")
     for verb in ("cancel", "retry"):
-        _refused(anna.post(f"/jobs/{job}/{verb}"), 409, "JOB_COMPLETED")
-
-
-def _delivered(server: Server, job: str, folder: Path, owner: str) -> list[Path]:
-    """The files that a job delivered, with a manifest that says whose they are."""
-    from airflow.models.xcom import XComModel
-
-    files = [folder / name for name in ("out.mp4", "out.mp4.manifest.json", "out.mp4.report.html")]
-    for file in files:
-        file.write_text("{}")
-    files[1].write_text(json.dumps({"schema_version": 2, "job": {"id": owner}}))
-    record = DeliveryRecord(output=str(files[0]), manifest=str(files[1]), report=str(files[2]))
-    server.put(job, "success", report="success")
-    XComModel.set(
-        "return_value", record.model_dump(), dag_id="upscale_video", task_id="report", run_id=job, serialize=False
-    )
-    return files
+        refused(anna.post(f"/jobs/{job}/{verb}"), 409, "JOB_COMPLETED")
 
 
 def test_outputs_are_deleted_if_asked_for_and_scratch_always(
@@ -211,7 +174,7 @@ def test_outputs_are_deleted_if_asked_for_and_scratch_always(
 ) -> None:
     kept, asked = submit(), submit()
     for job, parameters, is_there in ((kept, {}, True), (asked, {"outputs": True}, False)):
-        files = _delivered(server, job, tmp_path, owner=job)
+        files = server.deliver(job, tmp_path)
         folder = JobFolder(tmp_path / "work", job)
         folder.store_json("job", {"id": job})
         assert anna.delete(f"/jobs/{job}", params=parameters).status_code == 204
@@ -223,8 +186,8 @@ def test_outputs_that_a_later_job_replaced_are_not_deleted_with_the_earlier_one(
     server: Server, anna: TestClient, submit: Submit, tmp_path: Path
 ) -> None:
     job = submit()
-    files = _delivered(server, job, tmp_path, owner="a-later-one")
-    _refused(anna.delete(f"/jobs/{job}", params={"outputs": True}), 409, "TARGET_EXISTS")
+    files = server.deliver(job, tmp_path, owner="a-later-one")
+    refused(anna.delete(f"/jobs/{job}", params={"outputs": True}), 409, "TARGET_EXISTS")
     assert all(file.exists() for file in files)
     assert server.state_of(job) == "success"
 
@@ -271,8 +234,8 @@ def test_the_list_is_filtered_and_comes_in_pages(server: Server, anna: TestClien
         seen += [job["job_id"] for job in page["jobs"]]
         cursor = page["next_cursor"]
     assert (seen, cursor) == (jobs[::-1], None)
-    _refused(anna.get("/jobs", params={"cursor": "nonsense"}), 422, "USAGE")
-    _refused(anna.get("/jobs", params={"limit": 0}), 422, "USAGE")
+    refused(anna.get("/jobs", params={"cursor": "nonsense"}), 422, "USAGE")
+    refused(anna.get("/jobs", params={"limit": 0}), 422, "USAGE")
 
 
 def test_the_list_finds_every_job_under_the_status_that_it_shows(
@@ -297,15 +260,15 @@ def test_with_too_many_open_jobs_no_more_are_taken(
     submit(id="the-last-one")
     monkeypatch.setenv("SR_MAX_OPEN_JOBS", "1")
     answer = anna.post("/jobs", json=REQUEST)
-    _refused(answer, 429, "TOO_MANY_JOBS")
+    refused(answer, 429, "TOO_MANY_JOBS")
     assert int(answer.headers["retry-after"]) > 0
     assert anna.post("/jobs", json={**REQUEST, "id": "the-last-one"}).status_code == 200
 
 
 def test_what_there_is_not_is_said_like_every_error(anna: TestClient) -> None:
     for path in ("/nothing", "/jobs/unknown", "/jobs/..%2F..%2Fetc", "/jobs/a%00b", "/jobs/unknown/report"):
-        _refused(anna.get(path), 404, "NOT_FOUND")
-    _refused(anna.put("/jobs", json={}), 405, "METHOD_NOT_ALLOWED")
+        refused(anna.get(path), 404, "NOT_FOUND")
+    refused(anna.put("/jobs", json={}), 405, "METHOD_NOT_ALLOWED")
 
 
 def test_the_description_of_the_api_is_complete(server: Server) -> None:

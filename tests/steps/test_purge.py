@@ -116,6 +116,19 @@ def test_of_too_much_the_oldest_goes_and_the_last_hour_stays(settings: Settings,
     assert [folder.name for folder in folders if folder.exists()] == ["d"]
 
 
+def test_uploads_go_by_age_alone_and_never_under_a_job_that_waits(settings: Settings, job: Callable[..., Path]) -> None:
+    def sent(name: str, days: float) -> Path:
+        folder = settings.workdir / "uploads" / name
+        folder.mkdir(parents=True)
+        (folder / "film.mp4").write_bytes(bytes(1000))
+        return aged(folder, days)
+
+    young, old, needed = sent("a", 1), sent("b", 30), sent("c", 30)
+    job("waits", days=20, uri=f"file://{needed}/film.mp4")
+    purge.run(replace(settings, keep_bytes=0), lambda job_id: job_id == "waits", confirm=True)
+    assert [folder.exists() for folder in (young, old, needed)] == [True, False, True]
+
+
 def test_chunks_that_a_job_takes_up_meanwhile_stay(settings: Settings, chunks: Callable[..., Path]) -> None:
     folder = chunks(days=30)
     store = ChunkStore(settings.workdir, FINGERPRINT)
