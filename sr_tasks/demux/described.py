@@ -9,6 +9,7 @@ from av.stream import DataStream, Stream
 
 _LOCK = threading.Lock()
 _STREAM = re.compile(r"^  Stream #0:(\d+)\S*: \w+: .*?\((\w{1,4}) / 0x[0-9A-F]{8}\)", re.MULTILINE)
+_CODEC = re.compile(r"^  Stream #0:\S+: (?:Subtitle|Audio|Video): (\w+)")
 _OWN_LAYOUT = re.compile(r"^  Stream #0:(\d+)\S*: Audio: .*\d+ channels \(", re.MULTILINE)
 
 
@@ -60,12 +61,13 @@ def own_layouts(container: Container) -> set[int]:
 
 
 def codec_name(stream: Stream) -> str:
-    """FFmpeg's name of the decoder, or of what a data stream holds; `unknown` if it knows neither."""
+    """FFmpeg's name of the decoder, or of what a stream holds that it has none for; `unknown` if it knows neither."""
     if stream.codec_context is not None:
         return stream.codec_context.name
     if isinstance(stream, DataStream) or stream.type == "attachment":
         return str(stream.name or "unknown")
-    return "unknown"
+    match = _CODEC.search(stream_description(stream.container, stream.index))
+    return "unknown" if match is None or match[1] in ("none", "unknown") else match[1]
 
 
 def programs(container: Container) -> dict[int, frozenset[int]]:

@@ -152,6 +152,8 @@ class _Planner:
             is_held = self._muxer in containers.ATTACHMENT_CONTAINERS
             return "" if is_held else f"a {self._suffix} file holds no attachments"
         if stream.codec_context is None and stream.type != "data":
+            if codec_name(stream) != "unknown":
+                return "FFmpeg has no decoder for it"
             return f"FFmpeg does not know its codec{f' ({code})' if code else ''}"
         if stream.disposition & Disposition.timed_thumbnails:
             return "thumbnails of the old picture"

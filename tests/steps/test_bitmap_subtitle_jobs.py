@@ -88,3 +88,37 @@ def test_a_subtitle_that_stands_until_the_next_one_makes_no_film_of_fifty_days(
     assert readers.tracks(path)["container"]["properties"]["duration"] > 50 * 24 * 3600e9 * 0.9
     output, _ = done(enhance, path, "out.mkv")
     assert readers.tracks(output)["container"]["properties"]["duration"] < 3e9
+
+
+def with_teletext(path: Path) -> Path:
+    """The same transport stream, whose table calls its DVB subtitles teletext."""
+    data = bytearray(path.read_bytes())
+    for start in range(0, len(data), 188):
+        at, table = data.find(b"\x59\x08", start, start + 188), data.find(b"\x02\xb0", start, start + 188)
+        if at > table > 0:
+            end = table + 3 + int.from_bytes(data[table + 1 : table + 3]) % 4096 - 4
+            data[at] = 0x56
+            data[end : end + 4] = checksum(data[table:end]).to_bytes(4)
+    path.write_bytes(data)
+    return path
+
+
+def checksum(data: bytes) -> int:
+    """CRC-32 as tables of transport streams have it."""
+    rest = 0xFFFFFFFF
+    for byte in data:
+        rest ^= byte << 24
+        for _ in range(8):
+            rest = (rest << 1 ^ 0x04C11DB7 * (rest >> 31)) & 0xFFFFFFFF
+    return rest
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4", ".mov"])
+def test_teletext_is_listed_by_its_name(suffix: str, enhance: Enhance, tmp_path: Path) -> None:
+    path = with_teletext(source(tmp_path / "a.ts", "dvbsub", tmp_path))
+    assert "dvb_teletext" in [stream["codec_name"] for stream in readers.streams(path)]
+    result = enhance(path, f"out{suffix}", gate=False)
+    rows = json.loads(Path(result["manifest"]).read_text())["streams"]
+    assert [(row["codec"], row["fate"], row["reason"]) for row in rows if row["type"] == "subtitle"] == [
+        ("dvb_teletext", "dropped", "FFmpeg has no decoder for it")
+    ]
