@@ -28,6 +28,9 @@ class Rehearsal(BaseModel):
     """How many seconds of the other streams were joined; None for all of them."""
     fates: tuple[StreamPlan, ...]
     """The plan of streams, as the rehearsal left it."""
+    least_picture_bytes: float | None = None
+    """What the whole picture would take at the codec's lowest quality if it were like the places that were tried. None
+    where no bitrate and no size is asked for."""
     changed: tuple[str, ...] = ()
     """What did not come out as planned and was planned otherwise, a sentence each."""
 

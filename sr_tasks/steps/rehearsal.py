@@ -90,7 +90,8 @@ def _key(spec: JobSpec, source: SourceRecord, limits: GateLimits | None, setting
 
 
 DECIDING: Final = (
-    "scale", "codec", "crf", "preset", "bit_depth", "chroma", "fields", "fps", "program", "strip",
+    "scale", "codec", "crf", "bitrate", "target_size", "preset", "bit_depth", "chroma", "fields", "fps",
+    "program", "strip",
 )  # fmt: skip
 """Fields of a request that a rehearsal depends on."""
 

@@ -2,7 +2,7 @@
 plain resampling in the network's place. Runs in a process of its own; writes into one scratch folder."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import Final
 from sr_tasks.config import Settings
 from sr_tasks.demux.excerpt import excerpt
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.media.places import FRAMES_AT_CHANGE, chosen
+from sr_tasks.media.encode import read_packets
+from sr_tasks.media.places import FRAMES_AT_CHANGE, Place, chosen
 from sr_tasks.records.cards import GateLimits
 from sr_tasks.records.codecs import Preset
 from sr_tasks.records.job import PlanRecord, SourceRecord
@@ -25,6 +26,8 @@ _PLACES, _MOST_CHANGES = 3, 8
 _WHOLE_BYTES: Final = 48 << 20
 """Of a source up to that size the other streams are joined whole, of a larger one their first seconds."""
 _EXCERPT_S: Final = 10.0
+_KEYFRAME_EVERY: Final = 250
+"""Frames that encoders leave between keyframes at the most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +74,7 @@ def through(
         trial.judge(first, joining.assessment)
     for made in later:
         trial.judge(made, trial.compare(made))
+    least_picture_bytes = _least_picture_bytes(trial, places) if spec.is_rated else None
     return Rehearsal(
         places=tuple(
             RehearsedPlace(
@@ -83,5 +87,18 @@ def through(
         preset=effort.preset,
         streams_s=streams_s,
         fates=fates,
+        least_picture_bytes=least_picture_bytes,
         changed=changed,
     )
+
+
+def _least_picture_bytes(trial: Trial, places: Sequence[Place]) -> float:
+    encode = dataclasses.replace(trial.encode, crf=trial.spec.video_codec.max_crf)
+    worst = dataclasses.replace(trial, encode=encode)
+    files = [file for place in places for file in worst.made(place).files]
+    sizes = [[packet.size for packet, _ in read_packets(file.path, encode.time_base)] for file in files]
+    first = [one[0] for one in sizes]
+    later = [size for one in sizes for size in one[1:]]
+    frames = trial.source.media.video.frames
+    keyframes = -(-frames // _KEYFRAME_EVERY)
+    return keyframes * sum(first) / len(first) + (frames - keyframes) * sum(later) / max(1, len(later))

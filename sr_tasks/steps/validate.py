@@ -30,7 +30,7 @@ from sr_tasks.steps.shared.choice import Choice, choose, kept, require_possible
 from sr_tasks.steps.shared.encoding import carries_captions
 from sr_tasks.steps.shared.first_look import Findings, first_look, planned_streams
 from sr_tasks.steps.shared.manifest import SIDECARS
-from sr_tasks.steps.shared.sizes import refuse_small_disk, refuse_small_rate
+from sr_tasks.steps.shared.sizes import refuse_small_disk, refuse_small_rate, refuse_unreached_rate
 from sr_tasks.steps.shared.source import first_bounds
 from sr_tasks.storage import transfer, uris
 from sr_tasks.storage.atomic import replacing
@@ -112,6 +112,7 @@ def _rehearsed(spec: JobSpec, record: SourceRecord, folder: JobFolder, settings:
 
     found = rehearse(spec, record, folder.path / "rehearsal", settings)
     refuse_losses(spec, found.fates)
+    refuse_unreached_rate(spec, record.media, found)
     return record.model_copy(update={"rehearsal": found, "fates": found.fates})
 
 

@@ -127,6 +127,16 @@ def test_a_rate_that_is_too_little_for_any_encoder_is_refused_with_one_that_will
     assert not list(tmp_path.glob("out*"))
 
 
+@pytest.mark.parametrize(("asked", "field"), [({"target_size": "2kB"}, "target_size"), ({"bitrate": "6k"}, "bitrate")])
+def test_a_rate_that_is_too_little_for_this_picture_is_refused_before_any_work(
+    asked: dict[str, str], field: str, enhance: Any, tmp_path: Path
+) -> None:
+    source = make(tmp_path / "in.mp4", CLIPS["coarse"])
+    with pytest.raises(InputUnsupported, match=rf"{field}=.* is less than h264 takes of this picture.* more than \d+k"):
+        enhance(source, "out.mp4", **asked)
+    assert not list(tmp_path.glob("workdir/chunks/*/0*"))
+
+
 @pytest.mark.parametrize(
     ("asked", "words"),
     [

@@ -181,9 +181,9 @@ class Rate:
     def _refuse_too_large(self, taken: Round) -> None:
         if taken.picture_bytes <= self._goal() / AIM * 1.03:
             return
-        short = (taken.picture_bytes - self._goal()) / 1e6
+        factor = taken.picture_bytes / self._goal()
         raise InputUnsupported(
-            f"At its lowest quality {self._row.name} takes {short:.2f} MB more than asked for.",
+            f"At its lowest quality {self._row.name} takes {factor:.2f} times as much for the picture as asked for.",
             hint="Ask for a larger size or a higher bitrate, a smaller scale, or another codec.",
         )
 

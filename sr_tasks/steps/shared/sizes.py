@@ -9,6 +9,7 @@ from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.records.codecs import CODECS
 from sr_tasks.records.media import MediaInfo, StreamInfo, StreamPlan
 from sr_tasks.records.rate import AIM
+from sr_tasks.records.rehearsal import Rehearsal
 from sr_tasks.steps.shared.encoding import KEPT_PX_BITS
 from sr_tasks.storage import transfer
 from sr_tasks.storage.uris import LocalFile, Location
@@ -21,6 +22,8 @@ _LEAST_PX_BITS: Final = 0.005
 """Bits for each px and frame that codecs need at the least: 260 kb/s for 1920x1080 with 25 frames a second."""
 _FRAME_BYTES, _PACKET_BYTES, _FILE_BYTES = 12, 8, 500
 """What a frame takes at the least, what a container takes for each packet, and for itself."""
+_REHEARSED_PART: Final = 0.5
+"""Of what rehearsed frames take: they may be harder than the others, or encoded with a faster preset."""
 _CONVERTED_BITS: Final = 192_000
 """A second of sound that is converted."""
 
@@ -78,6 +81,25 @@ def refuse_small_rate(spec: JobSpec, media: MediaInfo, fates: Sequence[StreamPla
                 f"everything else {_spoken(others)}.",
                 hint=f"Ask for {_round_up((picture + others) / 1000)}kB or more, or choose a smaller scale.",
             )
+
+
+def refuse_unreached_rate(spec: JobSpec, media: MediaInfo, found: Rehearsal) -> None:
+    """Raises InputUnsupported if the rehearsed frames say that no quality of the codec is as small as asked for."""
+    video = media.video
+    if found.least_picture_bytes is None:
+        return
+    least = found.least_picture_bytes * _REHEARSED_PART
+    if spec.picture_bits is not None and spec.picture_bits < least * 8 / video.duration_s:
+        needed, asked = f"{_round_up(least * 8 / video.duration_s / 1000)}k", f"bitrate={spec.bitrate}"
+    elif spec.output_bytes is not None and spec.output_bytes < least + other_bytes(media, found.fates):
+        needed = f"{_round_up((least + other_bytes(media, found.fates)) / 1000)}kB"
+        asked = f"target_size={spec.target_size}"
+    else:
+        return
+    raise InputUnsupported(
+        f"{asked} is less than {spec.codec} takes of this picture at its lowest quality.",
+        hint=f"Ask for much more than {needed}, or choose a smaller scale or another codec.",
+    )
 
 
 def other_bytes(media: MediaInfo, fates: Sequence[StreamPlan]) -> int:
