@@ -10,6 +10,7 @@ from sr_tasks.arrivals.rules import Watch
 from sr_tasks.config import Settings
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.records.containers import holds
+from sr_tasks.records.pictures import FALLBACK_SUFFIX, PICTURE_SUFFIXES, WRITTEN_SUFFIXES
 from sr_tasks.storage import uris
 
 
@@ -52,12 +53,14 @@ def spec_of(arrived: Arrived, watch: Watch, settings: Settings) -> JobSpec:
 
 
 def _filled(arrived: Arrived, watch: Watch) -> str:
-    """The output's address. A container that cannot be written keeps its suffix in the name, so names stay apart."""
+    """The output's address. What cannot be written keeps its suffix in the name, so names stay apart."""
     below = _below(arrived.uri, watch.prefix)
     folder, slash, name = below.rpartition("/")
     path, spec = PurePosixPath(name), watch.spec("file")
     suffix = path.suffix
-    if not holds(suffix.lower(), spec.codec):
+    if suffix.lower() in PICTURE_SUFFIXES:
+        suffix += "" if suffix.lower() in WRITTEN_SUFFIXES else FALLBACK_SUFFIX
+    elif not holds(suffix.lower(), spec.codec):
         suffix += spec.video_codec.suffix
     return watch.output.format(
         folder=f"{folder}{slash}", stem=path.stem, suffix=suffix, scale=spec.scale, version=arrived.digest[:8]

@@ -12,6 +12,7 @@ from sr_tasks.config import Settings
 from sr_tasks.errors import SrError, UsageError
 from sr_tasks.jobs.spec import JobSpec, job_spec
 from sr_tasks.records.loading import load_yaml
+from sr_tasks.records.pictures import PICTURE_FORMATS, PICTURE_SUFFIXES
 
 FIELDS = ("folder", "stem", "suffix", "scale", "version")
 """Of an output template: folder of the source below its prefix with its slash, name without suffix, suffix of the
@@ -20,6 +21,7 @@ output's container, scale, and eight digits that change with the source's conten
 _MAX_BYTES = 1 << 20
 _OF_THE_FILE = frozenset({"source", "output", "overwrite"})
 _SUFFIXES = (".mp4", ".mov", ".mkv", ".m4v", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".mxf", ".wmv")
+_STILLS = tuple(suffix for suffix in PICTURE_SUFFIXES if suffix not in PICTURE_FORMATS["GIF"].suffixes)
 
 
 def _is_prefix(text: str) -> str:
@@ -39,7 +41,7 @@ class Watch(_Strict):
     """`s3://bucket/prefix/`, `file:///folder/` or a path; everything below it."""
     output: str = Field(max_length=4096)
     """Template of the outputs' addresses, with FIELDS in braces."""
-    suffixes: tuple[str, ...] = _SUFFIXES
+    suffixes: tuple[str, ...] = _SUFFIXES + _STILLS
     settle_s: float = Field(default=30.0, ge=0)
     """A listed file is left alone until it has not been written to for that long."""
     job: dict[str, Any] = Field(default_factory=dict)

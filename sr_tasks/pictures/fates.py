@@ -1,14 +1,14 @@
 """What becomes of everything that a picture file holds, in rows that the report shows."""
 
-from sr_tasks.errors import InputUnsupported, UsageError
+from sr_tasks.errors import InputTooLarge, InputUnsupported, UsageError
 from sr_tasks.jobs.spec import Strip
 from sr_tasks.records.media import StreamPlan
 from sr_tasks.records.pictures import PICTURE_FORMATS, WRITTEN_SUFFIXES, PictureFacts, PictureFormat
 
 
-def target_format(name: str, facts: PictureFacts, suffix: str) -> PictureFormat:
-    """The format that a suffix means. Raises UsageError for a suffix of no picture that can be written, and
-    InputUnsupported where alpha would be lost."""
+def target_format(name: str, facts: PictureFacts, suffix: str, scale: int) -> PictureFormat:
+    """The format that a suffix means. Raises UsageError for a suffix of no picture that can be written,
+    InputUnsupported where alpha would be lost, InputTooLarge where a side at `scale` is past the format's limit."""
     target = WRITTEN_SUFFIXES.get(suffix)
     if target is None:
         raise UsageError(
@@ -18,6 +18,12 @@ def target_format(name: str, facts: PictureFacts, suffix: str) -> PictureFormat:
     if facts.has_alpha and not PICTURE_FORMATS[target].has_alpha:
         raise InputUnsupported(
             f"{name} has alpha, which {target} does not hold.", hint="Name an output that ends in .png."
+        )
+    width, height, most = facts.width * scale, facts.height * scale, PICTURE_FORMATS[target].max_side_px
+    if max(width, height) > most:
+        raise InputTooLarge(
+            f"The output would be {width}x{height}; {target} holds at most {most} px a side.",
+            hint="Name an output that ends in .png or .tif.",
         )
     return target
 
@@ -40,13 +46,18 @@ def planned(facts: PictureFacts, target: PictureFormat, strip: Strip) -> tuple[S
     }
     for kind, is_there in metadata.items():
         if is_there:
-            rows.append(_metadata_row(kind, target, strip))
+            size = {"EXIF": facts.exif_bytes, "XMP": facts.xmp_bytes}.get(kind, 0)
+            rows.append(_metadata_row(kind, size, target, strip))
     return tuple(rows)
 
 
-def _metadata_row(kind: str, target: PictureFormat, strip: Strip) -> StreamPlan:
+def _metadata_row(kind: str, size: int, target: PictureFormat, strip: Strip) -> StreamPlan:
     if kind not in PICTURE_FORMATS[target].holds:
         return _row(kind, kind, "dropped", reason=f"{target} is written without it")
+    if size > PICTURE_FORMATS[target].max_block_bytes:
+        return _row(
+            kind, kind, "dropped", reason=f"{target} holds {PICTURE_FORMATS[target].max_block_bytes} bytes of it"
+        )
     if strip != "nothing" and (kind == "XMP" or (kind == "EXIF" and strip == "all")):
         return _row(kind, kind, "dropped", reason=f"strip {strip} was asked for")
     if strip != "nothing" and kind == "EXIF":

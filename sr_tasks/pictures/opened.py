@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from sr_tasks.errors import InputInvalid, InputTooLarge, InputUnsupported
+from sr_tasks.errors import InputInvalid, InputTooLarge, InputUnsupported, SrError
 from sr_tasks.pictures.kinds import format_of
 from sr_tasks.records.pictures import PictureFormat
 
@@ -39,7 +39,7 @@ def opened(path: Path, *, max_pixels: int | None = None) -> Iterator[tuple[Image
     _plugins()
     with translated(path), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of odd metadata, which is looked at anyway
-        with Image.open(path, formats=[name, "MPO"] if name == "JPEG" else [name]) as image:
+        with Image.open(path, formats=[name]) as image:
             if max_pixels is not None and image.width * image.height > max_pixels:
                 raise InputTooLarge(
                     f"{path.name} is {image.width}x{image.height}, past the limit of {max_pixels} pixels.",
@@ -50,11 +50,14 @@ def opened(path: Path, *, max_pixels: int | None = None) -> Iterator[tuple[Image
 
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Whatever a decoder raises becomes InputInvalid. Raises MemoryError as it is."""
+    """Whatever a decoder raises becomes InputInvalid: Pillow and its plugins raise anything for a file that is
+    wrong. Raises MemoryError and our own errors as they are."""
     try:
         yield
+    except (MemoryError, SrError):
+        raise
     except UnidentifiedImageError as exc:
         raise InputInvalid(f"{path.name} is no readable picture.", hint=_ANOTHER) from exc
-    except (OSError, ValueError, SyntaxError, EOFError, TypeError, KeyError, IndexError, RuntimeError) as exc:
+    except Exception as exc:
         said = str(exc).strip().rstrip(".") or type(exc).__name__
         raise InputInvalid(f"{path.name} cannot be decoded: {said}.", hint=_ANOTHER) from exc

@@ -19,7 +19,8 @@ def prove(
     source: PictureFacts, before: Picture, output: PictureFacts, after: Picture, target: PictureTarget, scale: int
 ) -> IntegrityReport:
     """The findings on an output picture that was read back."""
-    wanted = prepared(before.metadata, target.strip, output.width, output.height)
+    row = PICTURE_FORMATS[target.format]
+    wanted = prepared(before.metadata, target.strip, output.width, output.height, row.max_block_bytes)
     findings = [_size(source, output, scale), _format(output, target), _depth(source, output, target)]
     findings += [_orientation(output), *_metadata(wanted, after.metadata, target)]
     if source.has_alpha or output.has_alpha:

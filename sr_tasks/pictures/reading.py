@@ -110,7 +110,8 @@ def _facts(path: Path, image: Image.Image, name: PictureFormat) -> PictureFacts:
         format=name, width=width, height=height, mode=image.mode, is_gray=is_gray, has_alpha=has_alpha, bit_depth=bits,
         orientation=orientation,
         subsampling=_SUBSAMPLINGS.get(JpegImagePlugin.get_sampling(image), "") if name == "JPEG" else "",
-        has_icc=bool(metadata.icc), has_exif=bool(metadata.exif), has_xmp=bool(metadata.xmp), dpi=metadata.dpi,
+        has_icc=bool(metadata.icc), has_exif=bool(metadata.exif), has_xmp=bool(metadata.xmp),
+        exif_bytes=len(metadata.exif), xmp_bytes=len(metadata.xmp), dpi=metadata.dpi,
         notes=tuple(_notes(image, name)),
     )  # fmt: skip
 
@@ -205,6 +206,7 @@ def _shallow(image: Image.Image, facts: PictureFacts) -> tuple[Any, Any, bytes |
 def _deep(path: Path, image: Image.Image, facts: PictureFacts) -> tuple[Any, Any]:
     """Samples and alpha, spread over 16 bits, from a reader that does not cut them to 8."""
     values: Any
+    image.load()  # which refuses a file that was cut short, where the others go on
     if facts.format == "HEIF":
         import pillow_heif
 

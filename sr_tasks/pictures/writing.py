@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from sr_tasks.errors import InputTooLarge, InputUnsupported, TargetUnwritable
+from sr_tasks.errors import TargetUnwritable
 from sr_tasks.jobs.spec import Strip
 from sr_tasks.pictures import tiff
 from sr_tasks.pictures.exif import stripped, upright, upright_xmp
@@ -19,7 +19,6 @@ from sr_tasks.records.pictures import PICTURE_FORMATS, PictureFormat
 JPEG_QUALITY: Final = 90
 """The least: a JPEG of better tables keeps them."""
 _WEBP_QUALITY, _AVIF_QUALITY, _HEIF_QUALITY = 92, 85, 90
-_MAX_JPEG_BLOCK: Final = 65533 - 6
 _STRUCTURAL: Final = (b"IHDR", b"IDAT", b"IEND", b"PLTE", b"tRNS", b"sBIT")
 _SUBSAMPLINGS: Final = ("4:4:4", "4:2:2", "4:2:0")
 
@@ -30,21 +29,11 @@ def write(
     """Write a picture as `name`, whatever the path is called. 16-bit samples are rounded to 8 where the format holds no
     more. `subsampling` is that of chroma in a JPEG: `4:4:4` unless it is named.
 
-    Raises InputUnsupported for alpha that the format does not hold, InputTooLarge for a side past its limit,
-    TargetUnwritable if the encoder gives up.
+    The format has to hold the picture: see `fates.target_format`. Raises TargetUnwritable if the encoder gives up.
     """
     row = PICTURE_FORMATS[name]
-    if picture.alpha is not None and not row.has_alpha:
-        raise InputUnsupported(
-            f"The picture has alpha, which {name} does not hold.", hint="Name an output that ends in .png."
-        )
     rows, columns = picture.samples.shape[:2]
-    if max(rows, columns) > row.max_side_px:
-        raise InputTooLarge(
-            f"The output would be {columns}x{rows}; {name} holds at most {row.max_side_px} px a side.",
-            hint="Name an output that ends in .png or .tif.",
-        )
-    metadata = prepared(picture.metadata, strip, columns, rows)
+    metadata = prepared(picture.metadata, strip, columns, rows, row.max_block_bytes)
     options = _options(metadata, name)
     try:
         if name == "PNG":
@@ -60,12 +49,15 @@ def write(
     path.write_bytes(data)
 
 
-def prepared(metadata: Metadata, strip: Strip, width: int, height: int) -> Metadata:
-    """Metadata as an output of that size carries it. XMP, which repeats EXIF, goes as soon as anything is stripped."""
+def prepared(metadata: Metadata, strip: Strip, width: int, height: int, max_bytes: int) -> Metadata:
+    """Metadata as an output of that size carries it, without blocks of more than `max_bytes`. XMP, which repeats EXIF,
+    goes as soon as anything is stripped."""
+    exif = metadata.exif if len(metadata.exif) <= max_bytes else b""
+    xmp = metadata.xmp if len(metadata.xmp) <= max_bytes else b""
     return Metadata(
         icc=metadata.icc,
-        exif=upright(stripped(metadata.exif, strip), width, height) if metadata.exif else b"",
-        xmp=upright_xmp(metadata.xmp) if strip == "nothing" else b"",
+        exif=upright(stripped(exif, strip), width, height) if exif else b"",
+        xmp=upright_xmp(xmp) if strip == "nothing" else b"",
         dpi=metadata.dpi,
         quantisation=metadata.quantisation,
     )
@@ -76,9 +68,9 @@ def _options(metadata: Metadata, name: PictureFormat) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if metadata.icc and "ICC profile" in holds:
         found["icc_profile"] = metadata.icc
-    if metadata.exif and "EXIF" in holds and not (name == "JPEG" and len(metadata.exif) > _MAX_JPEG_BLOCK):
+    if metadata.exif and "EXIF" in holds:
         found["exif"] = metadata.exif
-    if metadata.xmp and "XMP" in holds and not (name == "JPEG" and len(metadata.xmp) > _MAX_JPEG_BLOCK - 29):
+    if metadata.xmp and "XMP" in holds:
         found["xmp"] = metadata.xmp
     if metadata.dpi and "resolution" in holds:
         found["dpi"] = metadata.dpi

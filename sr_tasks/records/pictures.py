@@ -22,11 +22,15 @@ class FormatRow:
     holds: tuple[str, ...] = ("ICC profile", "EXIF", "XMP", "resolution")
     """Metadata that is written."""
     max_side_px: int = 1 << 30
+    max_block_bytes: int = 1 << 30
+    """Of EXIF, and of XMP."""
 
 
 PICTURE_FORMATS: Final[dict[PictureFormat, FormatRow]] = {
     "PNG": FormatRow(suffixes=(".png",), max_bits=16, is_lossless=True),
-    "JPEG": FormatRow(suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"), has_alpha=False, max_side_px=65500),
+    "JPEG": FormatRow(
+        suffixes=(".jpg", ".jpeg", ".jpe", ".jfif"), has_alpha=False, max_side_px=65500, max_block_bytes=65498
+    ),
     "WEBP": FormatRow(suffixes=(".webp",), holds=("ICC profile", "EXIF", "XMP"), max_side_px=16383),
     "TIFF": FormatRow(suffixes=(".tif", ".tiff"), max_bits=16, is_lossless=True),
     "BMP": FormatRow(suffixes=(".bmp", ".dib"), has_alpha=False, is_lossless=True, holds=("resolution",)),
@@ -70,6 +74,8 @@ class PictureFacts(BaseModel):
     has_icc: bool
     has_exif: bool
     has_xmp: bool
+    exif_bytes: int = 0
+    xmp_bytes: int = 0
     dpi: tuple[float, float] | None
     notes: tuple[str, ...] = ()
     """In sentences, what reading it changes or leaves out."""

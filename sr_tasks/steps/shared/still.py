@@ -69,7 +69,7 @@ def looked(
 
     def look() -> _Look:
         facts = facts_of(path, max_pixels=max_pixels)
-        target_format(path.name, facts, suffix)
+        target_format(path.name, facts, suffix, spec.scale)
         read(path)
         return _Look(facts=facts)
 
@@ -77,7 +77,7 @@ def looked(
     found = Findings(
         media=described(path, facts), display_matrix=None, mastering_display_hex="", content_light_level_hex="", lost=()
     )
-    return found, planned(facts, target_format(path.name, facts, suffix), spec.strip)
+    return found, planned(facts, target_format(path.name, facts, suffix, spec.scale), spec.strip)
 
 
 def luma_of(path: Path) -> NDArray[np.float32]:
