@@ -8,13 +8,14 @@ from sr_console.internals import RunRow, Session
 from sr_console.problems import not_found
 from sr_tasks.config import Settings
 from sr_tasks.errors import UsageError
-from sr_tasks.jobs.api import PREFIX, JobDetail, Links
+from sr_tasks.jobs.api import PREFIX, JobDetail, Links, QualityFigures
 from sr_tasks.jobs.failure import Failure
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.ids import can_be_id
 from sr_tasks.jobs.spec import JobSpec, job_spec
 from sr_tasks.jobs.status import JOB_DAG, Status, Task
 from sr_tasks.jobs.view import JobView, RunFacts, file_name, untold
+from sr_tasks.records.assessment import Assessment
 
 
 def known(job_id: str, session: Session) -> RunRow:
@@ -42,7 +43,8 @@ def detail(run: RunRow, settings: Settings, session: Session) -> JobDetail:
     facts = RunFacts(
         state=run.state, tasks=tasks, accepted_at=run.accepted_at, started_at=run.started_at, ended_at=run.ended_at
     )
-    view, request = JobView.of(JobFolder(settings.workdir, run.run_id), facts), request_of(run)
+    folder, request = JobFolder(settings.workdir, run.run_id), request_of(run)
+    view = JobView.of(folder, facts)
     error = view.error
     if view.status is Status.FAILED and error is None:
         error = Failure.of(untold(tasks))
@@ -55,6 +57,7 @@ def detail(run: RunRow, settings: Settings, session: Session) -> JobDetail:
         error=error,
         request=request,
         created_by=run.created_by,
+        quality=_quality(folder),
         cost=cost,
         links=_links(run.run_id, has_report=bool(view.report), is_done=view.status is Status.COMPLETED),
     )
@@ -65,6 +68,18 @@ def delivered(job_id: str, session: Session) -> dict[str, str]:
     not come so far."""
     found = internals.returned_by(Task.REPORT, JOB_DAG, [job_id], session).get(job_id)
     return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+
+
+def _quality(folder: JobFolder) -> QualityFigures | None:
+    found = folder.find("assessment", Assessment)
+    if found is None:
+        return None
+    return QualityFigures(
+        psnr_mean=found.psnr_mean,
+        psnr_worst=found.psnr_worst.value,
+        ssim_mean=found.ssim_mean,
+        ssim_worst=found.ssim_worst.value,
+    )
 
 
 def _links(job_id: str, *, has_report: bool, is_done: bool) -> Links:

@@ -105,12 +105,25 @@ class Links(_Answer):
     manifest: str | None
 
 
+class QualityFigures(_Answer):
+    """The output against its source, at the source's size. The report has the rest."""
+
+    psnr_mean: float
+    """Of luma, in dB."""
+    psnr_worst: float
+    """Of the worst frame."""
+    ssim_mean: float
+    ssim_worst: float
+
+
 class JobDetail(JobView):
     """Where a job stands and what came of it, with what was asked for."""
 
     request: JobSpec | None
     """Null if the run was not started with a request that can be read."""
     created_by: str
+    quality: QualityFigures | None
+    """Null before the output was measured."""
     cost: float | None
     """Device time at SR_DEVICE_HOUR_COST, in the deployment's currency; null before the frames are done or without
     a price."""

@@ -120,6 +120,8 @@ def test_a_program_enhances_a_video_over_http(stack: Launcher, clip: Path, tmp_p
         events = http.get(f"/enhance/api/v1/jobs/{result.job.job_id}/events").text
     assert saved.read_bytes() == output.read_bytes()
     assert (result.job.model, result.job.created_by) == ("bicubic@1", USER)
+    assert result.job.quality is not None
+    assert result.job.quality.psnr_mean > 20
     assert events.count("event: job") == 1, "how it ended"
 
 
