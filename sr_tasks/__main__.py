@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in arguments
     try:
-        args = _parser().parse_args(arguments)
+        args = build_parser().parse_args(arguments)
         settings = _settings(args)
         logs.configure(settings)
         _STOP.clear()
@@ -118,7 +118,8 @@ def _train(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     return {"out": args.out}
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
     parser = Parser(prog="python -m sr_tasks", description="Enhance videos, and prove that nothing else changed.")
     commands = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
 

@@ -16,7 +16,7 @@ from sr_tasks.telemetry.process_memory import process_memory
 
 GPU_QUEUE = "gpu"
 _FILES = 4096
-_LEAST_BYTES = 64 << 20
+LEAST_BYTES = 64 << 20
 _NEAR_SHARE = 0.125
 """Of the limit: codecs and runtimes ask for whole frames and layers at once."""
 
@@ -55,7 +55,7 @@ def limited(settings: Settings, *, queue: str) -> Iterator[None]:
 def _require_room(limit: int) -> None:
     """Python waits for ever for a thread that gets no memory at its start: better not to begin."""
     taken, _ = _memory()
-    if limit < taken + _LEAST_BYTES:
+    if limit < taken + LEAST_BYTES:
         raise UsageError(
             f"SR_MAX_TASK_BYTES={limit} is too little: the program alone takes {taken}.",
             hint="Give a task 2 GiB or more, or 0 for three quarters of what there is.",

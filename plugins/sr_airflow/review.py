@@ -22,7 +22,7 @@ from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.status import Task
 
 _NOTE = "note"
-_ENDING_S = 10.0
+ENDING_S = 10.0
 """In which an executor notices that a process ended, and by far."""
 _DEFAULTS = {"reject": ApprovalOperator.REJECT, "approve": ApprovalOperator.APPROVE}
 
@@ -35,7 +35,7 @@ class AnswerTrigger(HITLTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", fields
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        await asyncio.sleep(_ENDING_S)
+        await asyncio.sleep(ENDING_S)
         async for event in super().run():
             yield event
 

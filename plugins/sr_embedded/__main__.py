@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     try:
-        options = _parser().parse_args(arguments)
+        options = build_parser().parse_args(arguments)
         return _COMMANDS[options.command](options)
     except SrError as exc:
         _say(f"{exc.code}: {exc.message}")
@@ -80,7 +80,8 @@ def _enhance(options: argparse.Namespace) -> int:
 _COMMANDS = {"up": _up, "down": _down, "status": _status, "enhance": _enhance}
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the launcher's command line."""
     parser = argparse.ArgumentParser(prog="python -m sr_embedded", description="Airflow on this machine.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="start Airflow and leave it running")

@@ -43,9 +43,9 @@ class Client:
             needed = ("metadatabase", "scheduler", "dag_processor")
             if health.status_code != 200 or any(health.json()[name]["status"] != "healthy" for name in needed):
                 return False
-            if self._request("GET", f"/api/v2/dags/{JOB_DAG}", missing_ok=True).status_code == 200:
+            if self.request("GET", f"/api/v2/dags/{JOB_DAG}", missing_ok=True).status_code == 200:
                 return True
-            errors = self._request("GET", "/api/v2/importErrors").json()["import_errors"]
+            errors = self.request("GET", "/api/v2/importErrors").json()["import_errors"]
         except (httpx.TransportError, AirflowUnavailable):
             return False
         if errors:
@@ -55,25 +55,25 @@ class Client:
     def set_pool(self, slots: int) -> None:
         """Make the pool of the upscaling tasks, or change its size."""
         body = {"name": POOL, "slots": slots, "description": "Devices that enlarge frames", "include_deferred": False}
-        if self._request("GET", f"/api/v2/pools/{POOL}", missing_ok=True).status_code == 404:
-            self._request("POST", "/api/v2/pools", json=body)
+        if self.request("GET", f"/api/v2/pools/{POOL}", missing_ok=True).status_code == 404:
+            self.request("POST", "/api/v2/pools", json=body)
         else:
-            self._request("PATCH", f"/api/v2/pools/{POOL}", json=body)
+            self.request("PATCH", f"/api/v2/pools/{POOL}", json=body)
 
     def trigger(self, job_id: str, conf: dict[str, Any]) -> None:
         """Start a run, once however often it has to be asked for. Raises UsageError if Airflow refuses the request."""
         body = {"dag_run_id": job_id, "logical_date": None, "conf": conf}
-        self._request("POST", f"/api/v2/dags/{JOB_DAG}/dagRuns", json=body)
+        self.request("POST", f"/api/v2/dags/{JOB_DAG}/dagRuns", json=body)
 
     def run_state(self, job_id: str) -> str:
-        return str(self._request("GET", self._run_path(job_id)).json()["state"])
+        return str(self.request("GET", self._run_path(job_id)).json()["state"])
 
     def has_ended(self, job_id: str) -> bool:
         return self.run_state(job_id) in ("success", "failed")
 
     def tasks(self, job_id: str) -> list[dict[str, Any]]:
         """The run's task instances, those of mapped tasks one by one."""
-        return list(self._pages(f"{self._run_path(job_id)}/taskInstances", "task_instances"))
+        return list(self.pages(f"{self._run_path(job_id)}/taskInstances", "task_instances"))
 
     def is_idle(self, job_id: str) -> bool:
         """Whether every task of the run has ended."""
@@ -81,26 +81,28 @@ class Client:
 
     def cancel(self, job_id: str) -> bool:
         """Mark a run failed; its running tasks are stopped at their next heartbeat. False if there is no such run."""
-        answer = self._request("PATCH", self._run_path(job_id), missing_ok=True, json={"state": "failed"})
+        answer = self.request("PATCH", self._run_path(job_id), missing_ok=True, json={"state": "failed"})
         return answer.status_code != 404
 
     def active_runs(self) -> list[str]:
-        runs = self._pages(f"/api/v2/dags/{JOB_DAG}/dagRuns", "dag_runs", state=["queued", "running"])
+        runs = self.pages(f"/api/v2/dags/{JOB_DAG}/dagRuns", "dag_runs", state=["queued", "running"])
         return [str(run["dag_run_id"]) for run in runs]
 
     def _run_path(self, job_id: str) -> str:
         return f"/api/v2/dags/{JOB_DAG}/dagRuns/{job_id}"
 
-    def _pages(self, path: str, key: str, **params: Any) -> Iterator[dict[str, Any]]:
+    def pages(self, path: str, key: str, **params: Any) -> Iterator[dict[str, Any]]:
+        """Everything in a list of the API, page by page: `key` names the list in an answer."""
         offset = 0
         while True:
-            page = self._request("GET", path, params={**params, "limit": _PAGE, "offset": offset}).json()
+            page = self.request("GET", path, params={**params, "limit": _PAGE, "offset": offset}).json()
             yield from page[key]
             offset += len(page[key])
             if not page[key] or offset >= page["total_entries"]:
                 return
 
-    def _request(self, method: str, path: str, *, missing_ok: bool = False, **content: Any) -> httpx.Response:
+    def request(self, method: str, path: str, *, missing_ok: bool = False, **content: Any) -> httpx.Response:
+        """Airflow's answer; a failure of its own is tried again. Raises UsageError, AirflowUnavailable."""
         answer = self._send(method, path, content)
         repeats = 0
         # On SQLite two writers can get in each other's way for as long as the database waits for a lock.

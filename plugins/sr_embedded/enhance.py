@@ -19,7 +19,7 @@ Notice = Callable[[str], None]
 
 _STOP_TIMEOUT_S = 120.0
 """How long a launcher that was interrupted waits for its job to end, on a machine that is very busy."""
-_ASK_AGAIN_S = 5.0
+ASK_AGAIN_S = 5.0
 """After this time with a task still at work, Airflow is asked again to stop the job."""
 
 
@@ -48,7 +48,7 @@ def run(values: Mapping[str, Any], home: HomeSettings, settings: Settings, notic
             error = job.error(ended)
             log = job.log_of_failure(home.log_dir) if error else None
         except BaseException:
-            _cancel(job)
+            cancel(job)
             raise
         finally:
             client.close()
@@ -83,7 +83,7 @@ def _sample(values: Mapping[str, Any], notice: Notice) -> dict[str, Any]:
     return {"output": str(output), **values, "source": str(source), "overwrite": True}
 
 
-def _cancel(job: Any) -> None:
+def cancel(job: Any) -> None:
     """Stop the job, if it was begun, and wait until its run has ended.
 
     One request does not do it. Airflow leaves the teardown to run, and the run's state open until it has. A task that
@@ -98,7 +98,7 @@ def _cancel(job: Any) -> None:
                 print(f"The job is still being stopped after {_STOP_TIMEOUT_S:.0f} s.", file=sys.stderr)
                 return
             asked = time.monotonic()
-            while time.monotonic() - asked < _ASK_AGAIN_S and not job.client.is_idle(job.job_id):
+            while time.monotonic() - asked < ASK_AGAIN_S and not job.client.is_idle(job.job_id):
                 time.sleep(0.3)
     except SrError as exc:
         print(f"The job could not be cancelled: {exc}", file=sys.stderr)

@@ -102,7 +102,7 @@ class ModelCache:
         """Write the marker: from here on the entry is found, with all files that lie in it now."""
         entry = prepared.onnx_path.parent
         with writing(entry):
-            files = {str(path.relative_to(entry)): sha256_file(path) for path in _files(entry)}
+            files = {str(path.relative_to(entry)): sha256_file(path) for path in files_of(entry)}
             write_marker(entry, Marker(files=files, prepared=_at(prepared, Path(GRAPH))))
 
     def evict(self, *, max_bytes: int, max_age_days: float) -> tuple[str, ...]:
@@ -183,7 +183,7 @@ def note_use(prepared: PreparedModel) -> None:
         logger.debug("the use of prepared model {} cannot be noted: {}", prepared.key[:12], exc.strerror)
 
 
-def _files(entry: Path) -> list[Path]:
+def files_of(entry: Path) -> list[Path]:
     """What belongs to an entry: neither the marker nor unfinished files and folders."""
     found = (path for path in sorted(everything_in(entry)) if path.is_file() and path.name != MARKER)
     return [path for path in found if not any(part.startswith(".") for part in path.relative_to(entry).parts)]
@@ -191,7 +191,7 @@ def _files(entry: Path) -> list[Path]:
 
 def _size(entry: Path) -> int:
     total = 0
-    for file in _files(entry):
+    for file in files_of(entry):
         with contextlib.suppress(FileNotFoundError):  # being built or evicted by another process
             total += file.stat().st_size
     return total

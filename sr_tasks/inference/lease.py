@@ -26,7 +26,7 @@ from sr_tasks.storage import locks
 from sr_tasks.storage.failures import writing
 from sr_tasks.telemetry.statsd import Instruments
 
-_POLL_S = 0.2
+POLL_S = 0.2
 _TOLD_EVERY_S = 15.0
 _MAX_TEXT_BYTES = 4096
 
@@ -106,7 +106,7 @@ def leased(gpus: Sequence[Gpu], folder: Path, holder: Holder, *, wait_s: float) 
         if told == started or time.monotonic() - told >= _TOLD_EVERY_S:
             told = time.monotonic()
             logger.info("waiting for a GPU, {:.0f} s so far: {}", waited, _holders(gpus, folder))
-        time.sleep(_POLL_S)
+        time.sleep(POLL_S)
     try:
         logger.debug("leased {} ({})", held.gpu.name, held.gpu.uuid)
         yield Lease(gpu=held.gpu, waited_s=time.monotonic() - started)

@@ -18,7 +18,7 @@ def plan_chunks(path: Path, *, target_frames: int, total_frames: int, picture: P
     Two chunks at least that long come out only if a keyframe lies between them: a file without keyframes is one chunk.
     """
     target = max(1, target_frames, -(-total_frames // MAX_CHUNKS))
-    return list(_cut(points_of(path, picture), target))
+    return list(cut(points_of(path, picture), target))
 
 
 def points_of(path: Path, picture: PicturePlan) -> Iterator[FramePoint]:
@@ -26,7 +26,8 @@ def points_of(path: Path, picture: PicturePlan) -> Iterator[FramePoint]:
     return presented_points(stored_points(path, picture), picture)
 
 
-def _cut(points: Iterator[FramePoint], target: int) -> Iterator[Chunk]:
+def cut(points: Iterator[FramePoint], target: int) -> Iterator[Chunk]:
+    """Chunks of at least `target` frames, the last one maybe shorter; each begins at a keyframe."""
     index = count = start = end = 0
     digest = PtsHash()
     seek: int | None = None

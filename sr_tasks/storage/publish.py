@@ -21,7 +21,7 @@ def without_replacing(partial: Path, target: Path) -> None:
     look and a rename are two steps with a moment between them, which is logged.
     """
     try:
-        if not (has_linked(partial, target) or _has_renamed(partial, target)):
+        if not (has_linked(partial, target) or has_renamed(partial, target)):
             logger.warning("{} has no exclusive renames; only a look before protects the target", target.parent)
             if target.exists():
                 raise exists(target)
@@ -45,7 +45,8 @@ def exists(target: Path) -> TargetExists:
     return TargetExists(f"{str(target)!r} exists already.", hint="Name another output or allow overwriting.")
 
 
-def _has_renamed(source: Path, name: Path) -> bool:
+def has_renamed(source: Path, name: Path) -> bool:
+    """Whether the file was given its name, without taking the place of another one. False: the system cannot."""
     library = ctypes.CDLL(None, use_errno=True)
     if not hasattr(library, "renameat2"):
         return False

@@ -82,7 +82,7 @@ class ObjectStore:
             s3={"addressing_style": "path" if endpoint else "auto"},
         )
         try:
-            self._client: Any = boto3.session.Session().client("s3", endpoint_url=endpoint or None, config=config)
+            self.client: Any = boto3.session.Session().client("s3", endpoint_url=endpoint or None, config=config)
         except ValueError as exc:
             raise UsageError(
                 f"SR_S3_ENDPOINT_URL={endpoint!r} is not an address.", hint="An example: http://127.0.0.1:9000."
@@ -96,7 +96,7 @@ class ObjectStore:
     def listed(self, bucket: str, prefix: str) -> Iterator[ListedObject]:
         """Every object whose key begins with `prefix`, a page at a time. Raises what `head` raises."""
         with translated(S3Object(bucket, prefix), is_source=True):
-            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+            for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
                 for row in page.get("Contents", ()):
                     yield ListedObject(
                         key=row["Key"],
@@ -108,7 +108,7 @@ class ObjectStore:
     def read(self, location: S3Object, max_bytes: int) -> bytes:
         """The first `max_bytes` of a small object. Raises what `head` raises."""
         with translated(location, is_source=True):
-            body = self._client.get_object(Bucket=location.bucket, Key=location.key)["Body"]
+            body = self.client.get_object(Bucket=location.bucket, Key=location.key)["Body"]
             return bytes(body.read(max_bytes))
 
     def get(self, location: S3Object, target: Path, expected: ObjectInfo) -> None:
@@ -118,7 +118,7 @@ class ObjectStore:
         `head` raises.
         """
         with failures.writing(target), translated(location, is_source=True), replacing(target) as partial:
-            self._transfer("download", location, partial, expected.size_bytes, {})
+            self.transfer("download", location, partial, expected.size_bytes, {})
             now = self._head(location)
             if now.etag != expected.etag or partial.stat().st_size != expected.size_bytes:
                 raise _changed(location)
@@ -132,8 +132,8 @@ class ObjectStore:
             if not overwrite and self._find(location) is not None:
                 raise _exists(location)
             where = {"Bucket": location.bucket, "Key": location.key}
-            upload = self._client.create_multipart_upload(**where)
-            self._client.abort_multipart_upload(**where, UploadId=upload["UploadId"])
+            upload = self.client.create_multipart_upload(**where)
+            self.client.abort_multipart_upload(**where, UploadId=upload["UploadId"])
 
     def put(self, local: Path, location: S3Object, *, overwrite: bool) -> None:
         """Upload a file and compare the server's SHA-256 with the file's own.
@@ -165,7 +165,7 @@ class ObjectStore:
     def delete(self, location: S3Object) -> None:
         """Remove an object; one that is not there is none to remove. Raises TargetUnwritable or StorageUnavailable."""
         with translated(location, is_source=False):
-            self._client.delete_object(Bucket=location.bucket, Key=location.key)
+            self.client.delete_object(Bucket=location.bucket, Key=location.key)
 
     def _is_delivered(self, local: Path, location: S3Object) -> bool:
         found = self._find(location)
@@ -179,23 +179,24 @@ class ObjectStore:
             extra["ContentType"] = kind
         size = local.stat().st_size
         if overwrite:
-            self._transfer("upload", location, local, size, extra)
+            self.transfer("upload", location, local, size, extra)
             return
         try:
             with self._only_if_absent():
-                self._transfer("upload", location, local, size, extra)
+                self.transfer("upload", location, local, size, extra)
         except ClientError as exc:
             if _status(exc) != 501:
                 raise
             logger.warning("{} has no conditional writes; only a look before protects the target", location.bucket)
-            self._transfer("upload", location, local, size, extra)
+            self.transfer("upload", location, local, size, extra)
 
-    def _transfer(self, verb: str, location: S3Object, path: Path, size: int, extra: dict[str, str]) -> None:
-        part = _part_bytes(size)
+    def transfer(self, verb: str, location: S3Object, path: Path, size: int, extra: dict[str, str]) -> None:
+        """Upload or download a file, in parts if it is large."""
+        part = part_bytes(size)
         config = TransferConfig(
             multipart_threshold=part, multipart_chunksize=part, max_concurrency=4, preferred_transfer_client="classic"
         )
-        with create_transfer_manager(self._client, config) as manager:
+        with create_transfer_manager(self.client, config) as manager:
             if verb == "upload":
                 future = manager.upload(str(path), location.bucket, location.key, extra_args=extra)
             else:
@@ -211,15 +212,15 @@ class ObjectStore:
 
         events = [f"provide-client-params.s3.{name}" for name in ("PutObject", "CompleteMultipartUpload")]
         for event in events:
-            self._client.meta.events.register(event, add)
+            self.client.meta.events.register(event, add)
         try:
             yield
         finally:
             for event in events:
-                self._client.meta.events.unregister(event, add)
+                self.client.meta.events.unregister(event, add)
 
     def _head(self, location: S3Object) -> ObjectInfo:
-        answer = self._client.head_object(Bucket=location.bucket, Key=location.key, ChecksumMode="ENABLED")
+        answer = self.client.head_object(Bucket=location.bucket, Key=location.key, ChecksumMode="ENABLED")
         modified = answer.get("LastModified")
         return ObjectInfo(
             size_bytes=answer["ContentLength"],
@@ -242,19 +243,20 @@ class ObjectStore:
             return False
         if not found.checksum:
             return self._sha256(location) == sha256_file(local)
-        part = _part_bytes(size)
+        part = part_bytes(size)
         digest = bytes.fromhex(sha256_file(local)) if size < part else sha256_of_parts(local, part)
         return found.checksum.partition("-")[0] == base64.b64encode(digest).decode()
 
     def _sha256(self, location: S3Object) -> str:
         digest = hashlib.sha256()
-        body = self._client.get_object(Bucket=location.bucket, Key=location.key)["Body"]
+        body = self.client.get_object(Bucket=location.bucket, Key=location.key)["Body"]
         for block in body.iter_chunks(BLOCK_BYTES):
             digest.update(block)
         return digest.hexdigest()
 
 
-def _part_bytes(size: int) -> int:
+def part_bytes(size: int) -> int:
+    """Size of a part: the smallest that is allowed and with which the file has no more parts than are."""
     return max(_MIN_PART_BYTES, -(-size // _MAX_PARTS))
 
 

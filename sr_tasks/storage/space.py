@@ -6,7 +6,7 @@ from pathlib import Path
 from sr_tasks.errors import DiskFull
 from sr_tasks.storage.transfer import free_bytes
 
-_EVERY_S = 1.0
+EVERY_S = 1.0
 
 
 class SpaceWatch:
@@ -19,7 +19,7 @@ class SpaceWatch:
     def __call__(self) -> None:
         """Raises DiskFull while there is still room for others to write what they must."""
         now = time.monotonic()
-        if now - self._looked_at < _EVERY_S:
+        if now - self._looked_at < EVERY_S:
             return
         self._looked_at = now
         free = free_bytes(self._folder)

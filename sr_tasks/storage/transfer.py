@@ -157,7 +157,7 @@ def _deliver_local(local: Path, target: Path, *, overwrite: bool, move: bool) ->
         partial = partial_name(target)
         try:
             if not (move and publish.has_linked(local, partial)):
-                _copy(local, partial)
+                copy(local, partial)
             sync(partial)
             _publish(partial, target, overwrite=overwrite)
             sync(target.parent)
@@ -176,7 +176,8 @@ def _publish(partial: Path, target: Path, *, overwrite: bool) -> None:
             raise
 
 
-def _copy(local: Path, partial: Path) -> None:
+def copy(local: Path, partial: Path) -> None:
+    """Write a new file with the same content, and prove it by reading it again."""
     digest, size = hashlib.sha256(), local.stat().st_size
     with local.open("rb") as src, partial.open("xb") as dst:
         while block := src.read(BLOCK_BYTES):

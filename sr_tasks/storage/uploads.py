@@ -23,7 +23,7 @@ class UnfinishedUploads(ObjectStore):
         """Those to this very object, oldest first."""
         found, now = [], datetime.now(UTC)
         with translated(target, is_source=False):
-            pages = self._client.get_paginator("list_multipart_uploads")
+            pages = self.client.get_paginator("list_multipart_uploads")
             for page in pages.paginate(Bucket=target.bucket, Prefix=target.key):
                 for upload in page.get("Uploads", ()):
                     if upload["Key"] == target.key:
@@ -35,8 +35,8 @@ class UnfinishedUploads(ObjectStore):
         """Have the store drop the parts. May be repeated."""
         with translated(upload.target, is_source=False):
             try:
-                self._client.abort_multipart_upload(
+                self.client.abort_multipart_upload(
                     Bucket=upload.target.bucket, Key=upload.target.key, UploadId=upload.upload_id
                 )
-            except self._client.exceptions.NoSuchUpload:
+            except self.client.exceptions.NoSuchUpload:
                 return

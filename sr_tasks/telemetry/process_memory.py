@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-_STATUS = Path("/proc/self/status")
+STATUS = Path("/proc/self/status")
 
 
 def process_memory(*names: str) -> tuple[int, ...]:
     """Bytes of the fields that Linux names so (`VmData` private, `VmSize` and `VmPeak` reserved now and at most,
     `VmHWM` resident at most); 0 for each where the system does not tell."""
-    if not _STATUS.exists():
+    if not STATUS.exists():
         return tuple(0 for _ in names)
-    fields = dict(line.split(":", 1) for line in _STATUS.read_text(encoding="utf-8").splitlines())
+    fields = dict(line.split(":", 1) for line in STATUS.read_text(encoding="utf-8").splitlines())
     return tuple(int(fields[name].split()[0]) << 10 for name in names)

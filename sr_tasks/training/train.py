@@ -80,7 +80,7 @@ def _train(
 ) -> None:
     plan, started = recipe.optimisation, time.monotonic() - state.seconds
     while state.step < plan.last_step:
-        state.losses.append(_one_step(state, recipe, pool))
+        state.losses.append(one_step(state, recipe, pool))
         state.seconds = time.monotonic() - started
         is_last = state.step == plan.last_step
         if state.step % plan.measure_every == 0 or is_last:
@@ -98,7 +98,8 @@ def _train(
             state.save(out_dir / CHECKPOINT, recipe.fingerprint())
 
 
-def _one_step(state: Course[LumaNet], recipe: Recipe, pool: Pool) -> float:
+def one_step(state: Course[LumaNet], recipe: Recipe, pool: Pool) -> float:
+    """Learn from one batch. Gives its loss."""
     plan = recipe.optimisation
     batch = draw_batch(pool, recipe, state.step, state.net.margin)
     luma = torch.from_numpy(batch.luma).to(memory_format=torch.channels_last)

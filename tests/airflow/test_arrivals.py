@@ -49,7 +49,7 @@ class Deployment:
     def kill_running_task(self, dag_id: str) -> bool:
         """Kill the process of a running task of that Dag; False if there is none just now."""
         path = f"/api/v2/dags/{dag_id}/dagRuns/~/taskInstances"
-        for task in self.client._request("GET", path, params={"state": "running"}).json()["task_instances"]:
+        for task in self.client.request("GET", path, params={"state": "running"}).json()["task_instances"]:
             if task["pid"] is None:  # psutil would take it for this process
                 continue
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -68,32 +68,32 @@ class Deployment:
         )
 
     def count(self) -> int:
-        return int(self.client._request("GET", RUNS, params={"limit": 1}).json()["total_entries"])
+        return int(self.client.request("GET", RUNS, params={"limit": 1}).json()["total_entries"])
 
     def upload(self, key: str, path: Path) -> None:
         self.s3.upload_file(str(path), "media", key)
 
     def runs(self) -> dict[str, dict[str, Any]]:
         """Every run of the product, by its source."""
-        return {run["conf"]["source"]: run for run in self.client._pages(RUNS, "dag_runs")}
+        return {run["conf"]["source"]: run for run in self.client.pages(RUNS, "dag_runs")}
 
     def begin_by_hand(self, **conf: Any) -> str:
         body = {"logical_date": None, "conf": conf}
-        return str(self.client._request("POST", "/api/v2/dags/on_upload/dagRuns", json=body).json()["dag_run_id"])
+        return str(self.client.request("POST", "/api/v2/dags/on_upload/dagRuns", json=body).json()["dag_run_id"])
 
     def is_taking(self) -> bool:
         params = {"state": ["queued", "running"], "limit": 1}
-        return bool(self.client._request("GET", "/api/v2/dags/on_upload/dagRuns", params=params).json()["dag_runs"])
+        return bool(self.client.request("GET", "/api/v2/dags/on_upload/dagRuns", params=params).json()["dag_runs"])
 
     def run_by_hand(self, **conf: Any) -> dict[str, Any]:
         """Start `on_upload`, wait for its end, and give the results of its tasks."""
         path = f"/api/v2/dags/on_upload/dagRuns/{self.begin_by_hand(**conf)}"
-        while (now := self.client._request("GET", path).json()["state"]) in ("queued", "running"):
+        while (now := self.client.request("GET", path).json()["state"]) in ("queued", "running"):
             time.sleep(0.3)
         assert now == "success"
         values = f"{path}/taskInstances/{{}}/xcomEntries/return_value"
         tasks = ("accept", "retry", "list_failures")
-        return {task: self.client._request("GET", values.format(task)).json()["value"] for task in tasks}
+        return {task: self.client.request("GET", values.format(task)).json()["value"] for task in tasks}
 
     def messages(self) -> int:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
@@ -183,7 +183,7 @@ def test_many_at_once_are_one_job_each_though_listener_and_task_are_killed(deplo
     """Jobs are only accepted here, not worked on: the Dag of the product is paused. Hundreds, with a scheduler that is
     killed, are tests/cluster's to try."""
     count = 100
-    deployment.client._request("PATCH", "/api/v2/dags/upscale_video", json={"is_paused": True})
+    deployment.client.request("PATCH", "/api/v2/dags/upscale_video", json={"is_paused": True})
     deployment.tell_the_queue()
     until(lambda: deployment.messages() == 0)
     before = set(deployment.runs())

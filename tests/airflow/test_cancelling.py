@@ -40,9 +40,9 @@ class Job:
 def test_a_task_that_escapes_the_first_request_to_cancel_is_stopped_by_a_later_one(
     escapes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(enhance, "_ASK_AGAIN_S", 0.01)
+    monkeypatch.setattr(enhance, "ASK_AGAIN_S", 0.01)
     airflow = Airflow(escapes)
-    enhance._cancel(Job(airflow))
+    enhance.cancel(Job(airflow))
     assert airflow.has_ended("clip-x2")
 
 
@@ -51,4 +51,4 @@ def test_a_job_that_never_began_is_not_waited_for() -> None:
         def cancel(self, job_id: str) -> bool:
             return False
 
-    enhance._cancel(Job(Nothing(escapes=0)))
+    enhance.cancel(Job(Nothing(escapes=0)))

@@ -48,7 +48,7 @@ def _after_upload(cluster: Cluster, name: str, uploads: int) -> list[float]:
     accepted: dict[str, datetime] = {}
 
     def all_are_accepted() -> bool:
-        for run in cluster.client._pages(f"/api/v2/{RUNS}", "dag_runs"):
+        for run in cluster.client.pages(f"/api/v2/{RUNS}", "dag_runs"):
             accepted[run["conf"]["source"]] = datetime.fromisoformat(run["queued_at"])
         return put.keys() <= accepted.keys()
 

@@ -59,7 +59,7 @@ class Cluster:
 
     def ask(self, method: str, path: str, **content: Any) -> Any:
         """A call below /api/v2; gives the answer's JSON."""
-        return self.client._request(method, f"/api/v2/{path}", **content).json()
+        return self.client.request(method, f"/api/v2/{path}", **content).json()
 
     def aws(self, name: str) -> Any:
         words = self.secret("aws_credentials").split()

@@ -47,7 +47,7 @@ def waiting_messages(cluster: Cluster) -> int:
 
 
 def runs_of(cluster: Cluster, source: str) -> list[dict[str, Any]]:
-    runs = cluster.client._pages("/api/v2/dags/upscale_video/dagRuns", "dag_runs")
+    runs = cluster.client.pages("/api/v2/dags/upscale_video/dagRuns", "dag_runs")
     return [run for run in runs if run["conf"]["source"] == source]
 
 
@@ -98,10 +98,10 @@ def test_a_night_enhances_what_has_no_output_and_the_next_one_finds_nothing_to_d
         s3.download_file("enhanced", f"archive/old/{name}_x2.mp4", str(tmp_path / "out.mp4"))
         assert clips.luma(tmp_path / "out.mp4", 3).shape[1] == width
     written = {row["Key"]: row["LastModified"] for row in s3.list_objects_v2(Bucket="enhanced")["Contents"]}
-    jobs = cluster.client._pages("/api/v2/dags/upscale_video/dagRuns", "dag_runs")
+    jobs = cluster.client.pages("/api/v2/dags/upscale_video/dagRuns", "dag_runs")
     begun = sorted(run["dag_run_id"] for run in jobs)
     second = night(cluster)
     assert (first["completed"], second["completed"]) == (2, 0), (first, second)
-    jobs = cluster.client._pages("/api/v2/dags/upscale_video/dagRuns", "dag_runs")
+    jobs = cluster.client.pages("/api/v2/dags/upscale_video/dagRuns", "dag_runs")
     assert sorted(run["dag_run_id"] for run in jobs) == begun
     assert {row["Key"]: row["LastModified"] for row in s3.list_objects_v2(Bucket="enhanced")["Contents"]} == written

@@ -42,7 +42,7 @@ def test_five_hundred_files_at_once_are_one_job_each_though_scheduler_and_trigge
         cluster.start(name)
     until(lambda: run_count(cluster) >= before + COUNT, "all are accepted", 600)
     assert listed(cluster)["accepted"] == 0
-    sources = [run["conf"]["source"] for run in cluster.client._pages(f"/api/v2/{RUNS}", "dag_runs")]
+    sources = [run["conf"]["source"] for run in cluster.client.pages(f"/api/v2/{RUNS}", "dag_runs")]
     assert sorted(source for source in sources if "/in/many/" in source) == [
         f"s3://videos/in/many/{number:03}.mp4" for number in range(COUNT)
     ]

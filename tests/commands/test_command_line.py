@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from sr_embedded.__main__ import _parser as launcher_parser
+from sr_embedded.__main__ import build_parser as launcher_parser
 
 from sr_tasks import __main__ as cli
 from sr_tasks.jobs.options import given
@@ -41,7 +41,7 @@ def arguments(asked: dict[str, object]) -> list[str]:
 
 
 @pytest.mark.parametrize("rate", RATES)
-@pytest.mark.parametrize("parser", [cli._parser, launcher_parser], ids=["command line", "launcher"])
+@pytest.mark.parametrize("parser", [cli.build_parser, launcher_parser], ids=["command line", "launcher"])
 def test_every_field_of_a_request_has_an_option(parser: object, rate: str) -> None:
     assert set(GIVEN) | set(RATES) == set(JobSpec.model_fields)
     asked = GIVEN | {rate: RATES[rate]}
@@ -49,7 +49,7 @@ def test_every_field_of_a_request_has_an_option(parser: object, rate: str) -> No
     assert job_spec(given(options)) == JobSpec.model_validate(asked)
 
 
-@pytest.mark.parametrize("parser", [cli._parser, launcher_parser], ids=["command line", "launcher"])
+@pytest.mark.parametrize("parser", [cli.build_parser, launcher_parser], ids=["command line", "launcher"])
 def test_what_is_left_out_or_empty_is_as_the_request_says(parser: object) -> None:
     options = parser().parse_args(["enhance", "a.mp4", "--scale", "", "--model", "", "--crf", ""])  # type: ignore[operator]
     assert job_spec(given(options)) == JobSpec(source="a.mp4")

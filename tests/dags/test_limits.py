@@ -73,7 +73,7 @@ from sr_tasks.media.decode import ChunkReader
 from sr_tasks.media.probe import probe
 from sr_tasks.records.media import Chunk
 
-limits._LEAST_BYTES = 0
+limits.LEAST_BYTES = 0
 fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
 used = int(fields["VmData"].split()[0]) << 10
 path = Path(sys.argv[2])

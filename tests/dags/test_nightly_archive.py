@@ -11,7 +11,7 @@ import pytest
 from airflow.sdk import CronTriggerTimetable
 
 from sr_tasks.errors import InputUnreadable
-from tests.dags.test_upscale_video import _HEAVY, _python
+from tests.dags.interpreters import HEAVY, python
 
 ARCHIVE = {"prefix": "/srv/archive/", "output": "/srv/out/{folder}{stem}{suffix}"}
 
@@ -98,4 +98,4 @@ def test_a_night_that_fails_reports_all_the_same_and_is_a_failed_run(
 
 
 def test_loading_the_dag_loads_nothing_heavy() -> None:
-    assert _python(f"import sys, nightly_archive; print([name for name in {_HEAVY} if name in sys.modules])") == "[]"
+    assert python(f"import sys, nightly_archive; print([name for name in {HEAVY} if name in sys.modules])") == "[]"

@@ -38,7 +38,7 @@ class Airflow:
 def airflow(monkeypatch: pytest.MonkeyPatch) -> Airflow:
     fake = Airflow()
     monkeypatch.setattr(held, "accepted", fake.accepted)
-    monkeypatch.setattr(held, "_POLL_S", 0.05)
+    monkeypatch.setattr(held, "POLL_S", 0.05)
     return fake
 
 
@@ -183,7 +183,7 @@ def test_the_same_message_twice_is_one_job(queue: str, broker: str, airflow: Air
 def test_a_message_whose_job_is_never_accepted_is_given_back(
     queue: str, broker: str, airflow: Airflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messages, "_PATIENCE_S", 0.2)
+    monkeypatch.setattr(messages, "PATIENCE_S", 0.2)
 
     async def story() -> None:
         async with await aio_pika.connect(broker) as connection:
@@ -199,7 +199,7 @@ def test_a_message_whose_job_is_never_accepted_is_given_back(
 def test_a_broken_connection_is_made_again(
     queue: str, broker: str, airflow: Airflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messages, "_PAUSE_S", 0.1)
+    monkeypatch.setattr(messages, "PAUSE_S", 0.1)
     connect, opened = aio_pika.connect, []
 
     async def noted(*arguments: Any, **named: Any) -> Any:

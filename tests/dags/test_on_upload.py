@@ -15,7 +15,7 @@ from sr_airflow.arrivals import held, uploads
 from sr_airflow.arrivals.uploads import UploadsTrigger
 
 from sr_tasks.errors import UsageError
-from tests.dags.test_upscale_video import _HEAVY, _python
+from tests.dags.interpreters import HEAVY, python
 from tests.object_store import serving
 
 RULES = """
@@ -61,8 +61,8 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Stands in for the runs that Airflow has."""
     there: set[str] = set()
     monkeypatch.setattr(held, "accepted", lambda job_ids: len(there & set(job_ids)))
-    monkeypatch.setattr(held, "_POLL_S", 0.05)
-    monkeypatch.setattr(uploads, "_WAIT_S", 1)
+    monkeypatch.setattr(held, "POLL_S", 0.05)
+    monkeypatch.setattr(uploads, "WAIT_S", 1)
     return there
 
 
@@ -138,7 +138,7 @@ def test_a_queue_that_is_not_there_yet_is_waited_for(
     bucket: tuple[Any, Any, str], runs: set[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     s3, sqs, queue = bucket
-    monkeypatch.setattr(uploads, "_PAUSE_S", 0.1)
+    monkeypatch.setattr(uploads, "PAUSE_S", 0.1)
     later = queue + "-later"
 
     async def story() -> None:
@@ -205,4 +205,4 @@ def test_the_dag_is_documented_owned_bounded_and_retried(rules: Path) -> None:
 
 @pytest.mark.parametrize("name", ["on_upload", "on_message"])
 def test_loading_a_dag_loads_nothing_heavy(name: str) -> None:
-    assert _python(f"import sys, {name}; print([name for name in {_HEAVY} if name in sys.modules])") == "[]"
+    assert python(f"import sys, {name}; print([name for name in {HEAVY} if name in sys.modules])") == "[]"

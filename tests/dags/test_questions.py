@@ -310,7 +310,7 @@ def test_an_answer_to_a_try_that_airflow_took_for_lost_is_taken_by_the_next(
             )
 
     monkeypatch.setattr("airflow.providers.standard.triggers.hitl.get_hitl_detail_content_detail", stored_answer)
-    monkeypatch.setattr("sr_airflow.review._ENDING_S", 0.0)
+    monkeypatch.setattr("sr_airflow.review.ENDING_S", 0.0)
     monkeypatch.setattr(time, "sleep", answered_and_lost)
     run = run_dag()
     assert run.state == "success"

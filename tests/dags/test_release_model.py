@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import ParamValidationError
 from sr_airflow.params import release_params
 
 from sr_tasks.release.request import ReleaseRequest
-from tests.dags.test_upscale_video import _HEAVY, _python
+from tests.dags.interpreters import HEAVY, python
 
 
 @pytest.fixture(scope="module")
@@ -153,4 +153,4 @@ def test_a_persons_answer_is_done_in_their_name(release_dag: Any, monkeypatch: p
 
 @pytest.mark.parametrize("name", ["release_model", "watch_releases"])
 def test_loading_a_dag_loads_nothing_heavy(name: str) -> None:
-    assert _python(f"import sys, {name}; print([name for name in {_HEAVY} if name in sys.modules])") == "[]"
+    assert python(f"import sys, {name}; print([name for name in {HEAVY} if name in sys.modules])") == "[]"

@@ -1,8 +1,5 @@
 """The Dag as a graph and a form: what is there, in which order, and what loading it costs."""
 
-import os
-import subprocess
-import sys
 from datetime import timedelta
 from typing import Any
 
@@ -14,15 +11,7 @@ from sr_tasks.config import REPOSITORY, Settings
 from sr_tasks.errors import UsageError
 from sr_tasks.jobs.spec import JobSpec, job_spec
 from sr_tasks.jobs.status import PHASES, Status, from_airflow
-
-_HEAVY = ("torch", "openvino", "onnxruntime", "onnx", "av", "cv2", "numpy", "boto3", "sr_tasks.steps")
-
-
-def _python(code: str) -> str:
-    env = {**os.environ, "PYTHONPATH": os.pathsep.join(str(REPOSITORY / part) for part in ("", "plugins", "dags"))}
-    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip().splitlines()[-1]
+from tests.dags.interpreters import HEAVY, python
 
 
 def test_the_dags_folder_imports_without_errors() -> None:
@@ -180,8 +169,8 @@ def test_a_request_that_does_not_fit_is_refused_by_the_name_of_its_field(values:
 
 
 def test_loading_the_dag_loads_nothing_heavy() -> None:
-    code = f"import sys, upscale_video; print([name for name in {_HEAVY} if name in sys.modules])"
-    assert _python(code) == "[]"
+    code = f"import sys, upscale_video; print([name for name in {HEAVY} if name in sys.modules])"
+    assert python(code) == "[]"
 
 
 def test_loading_the_dag_touches_no_database_and_no_network() -> None:
@@ -194,7 +183,7 @@ def test_loading_the_dag_touches_no_database_and_no_network() -> None:
         "import upscale_video\n"
         "print('loaded')"
     )
-    assert _python(code) == "loaded"
+    assert python(code) == "loaded"
 
 
 def test_the_plugin_loads_nothing_of_the_library() -> None:
@@ -203,7 +192,7 @@ def test_the_plugin_loads_nothing_of_the_library() -> None:
         "print([name for name in sys.modules if name.split('.')[0] "
         "in ('sr_tasks', 'sr_airflow', 'sr_console', 'sr_embedded', 'fastapi', 'statsd', 'loguru')])"
     )
-    assert _python(code) == "[]"
+    assert python(code) == "[]"
 
 
 def test_airflow_finds_one_plugin_and_leaves_the_packages_beside_it_alone() -> None:
@@ -214,4 +203,4 @@ def test_airflow_finds_one_plugin_and_leaves_the_packages_beside_it_alone() -> N
         "print([p.name for p in plugins if str(getattr(p.source, 'path', '')).startswith('sr_')], errors,"
         " [n for n in sys.modules if n.startswith(('sr_airflow', 'sr_console', 'sr_embedded'))])"
     )
-    assert _python(code) == "['sr'] {} []"
+    assert python(code) == "['sr'] {} []"

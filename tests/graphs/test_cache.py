@@ -101,8 +101,8 @@ def test_what_vanishes_while_sizes_are_added_up_is_left_out(tmp_path: Path, monk
     """Another process finishes a file of its entry, or evicts one, between a listing and a look."""
     entry_of(tmp_path, 1, unused_days=4, size=0)
     entry_of(tmp_path, 2, unused_days=3, size=0)
-    listed = cache._files
-    monkeypatch.setattr(cache, "_files", lambda entry: [*listed(entry), entry / "renamed meanwhile"])
+    listed = cache.files_of
+    monkeypatch.setattr(cache, "files_of", lambda entry: [*listed(entry), entry / "renamed meanwhile"])
     assert ModelCache(tmp_path).evict(max_bytes=1000, max_age_days=90) == ()
 
 

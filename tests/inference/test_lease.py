@@ -34,7 +34,7 @@ from tests.inference.gpu_stand_in import gpu
 
 mode, folder, *uuids = sys.argv[1:]
 gpus = [gpu(ordinal, uuid) for ordinal, uuid in enumerate(uuids)]
-lease._POLL_S = 0.001
+lease.POLL_S = 0.001
 holder = lease.Holder(job=mode, chunk=None)
 if mode == "hold":
     with lease.leased(gpus, Path(folder), holder, wait_s=600) as got:

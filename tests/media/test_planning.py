@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sr_tasks.demux.scan import FramePoint
-from sr_tasks.media.chunks import _cut
+from sr_tasks.media.chunks import cut
 
 frames = st.lists(st.tuples(st.integers(1, 5000), st.booleans()), min_size=1, max_size=200)
 
@@ -18,7 +18,7 @@ def test_every_frame_is_in_exactly_one_chunk_and_cuts_lie_on_keyframes(
     for step, is_keyframe in steps:
         pts += step
         points.append(FramePoint(pts=pts, duration=step, is_keyframe=is_keyframe))
-    chunks = list(_cut(iter(points), target))
+    chunks = list(cut(iter(points), target))
     held = [[p.pts for p in points if c.start_pts <= p.pts < c.end_pts] for c in chunks]
     assert [pts for chunk in held for pts in chunk] == [p.pts for p in points]
     assert [len(pts) for pts in held] == [c.frames for c in chunks]

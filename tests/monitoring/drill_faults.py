@@ -128,7 +128,7 @@ def tasks_lost(drill: Round) -> None:
     case.fires()
     case.saw("the counter of lost tasks", world.prometheus.value("airflow_tasks_lost_total"))
     events = {"dag_id": "upscale_video", "run_id": job}
-    log = world.client._request("GET", "/api/v2/eventLogs", params=events).json()["event_logs"]
+    log = world.client.request("GET", "/api/v2/eventLogs", params=events).json()["event_logs"]
     case.saw("event *heartbeat timeout*", any("heartbeat timeout" in event["event"] for event in log))
     assert world.ended(job) == {"success"}
     assert states(world.client, job)["upscale"] == ("success", 2)

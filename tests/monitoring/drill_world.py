@@ -108,7 +108,7 @@ class World:
         return subprocess.run([sys.executable, "-m", *words], env=self.env(), capture_output=True, text=True)
 
     def health(self, component: str) -> str:
-        return str(self.client._request("GET", "/api/v2/monitor/health").json()[component]["status"])
+        return str(self.client.request("GET", "/api/v2/monitor/health").json()[component]["status"])
 
     def component(self, name: str) -> psutil.Process:
         """A part of Airflow that has lived long enough to be started again if it dies."""
@@ -143,14 +143,14 @@ class World:
     def run_dag(self, dag_id: str, **conf: Any) -> str:
         """Run another Dag now, as its clock does at times, and wait for it. Gives its run's id."""
         body = {"logical_date": None, "conf": conf}
-        run = self.client._request("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body).json()["dag_run_id"]
+        run = self.client.request("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body).json()["dag_run_id"]
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run}"
-        until(lambda: self.client._request("GET", path).json()["state"] == "success", f"{dag_id} succeeds")
+        until(lambda: self.client.request("GET", path).json()["state"] == "success", f"{dag_id} succeeds")
         return str(run)
 
     def task_log(self, dag_id: str, run_id: str, task_id: str, attempt: int = 1) -> str:
         path = f"/api/v2/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}"
-        return json.dumps(self.client._request("GET", path).json())
+        return json.dumps(self.client.request("GET", path).json())
 
     def card(self, model: str, version: str, **changes: Any) -> None:
         """Put a copy of bicubic into the registry, or change one."""

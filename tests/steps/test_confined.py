@@ -120,7 +120,7 @@ def test_what_stands_still_is_ended_and_tried_again() -> None:
 
 def test_what_gets_little_of_a_core_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Bounds, "still_s", 2.0)
-    monkeypatch.setattr(module, "_LOOK_EVERY_S", 0.2)
+    monkeypatch.setattr(module, "LOOK_EVERY_S", 0.2)
     assert run(work_on_a_busy_machine) == Answer(text="at last")
 
 

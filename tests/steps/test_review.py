@@ -131,7 +131,7 @@ def test_what_nobody_approved_fails_and_a_later_approval_delivers_the_same_file_
         review.settle(JOB, NOBODY, doubting)
     failed_with(rejected.value, doubting)
     assert not Path(str(spec.output)).exists()
-    monkeypatch.setattr(upscale, "_compute", None)
+    monkeypatch.setattr(upscale, "upscale_chunk", None)
     monkeypatch.setattr(prepare_model, "run", None)
     with pytest.raises(ReviewRejected):
         review.is_answered(JOB, doubting)

@@ -30,7 +30,7 @@ def test_a_job_stops_before_the_disk_is_full_and_goes_on_when_there_is_room(sett
 
 
 def test_the_disk_is_looked_at_again_while_frames_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(space, "_EVERY_S", 0.0)
+    monkeypatch.setattr(space, "EVERY_S", 0.0)
     rooms = iter([3000, 2001, 1999])
     monkeypatch.setattr(space, "free_bytes", lambda folder: next(rooms))
     watch = space.SpaceWatch(tmp_path, 2000)

@@ -134,13 +134,13 @@ def test_an_object_changed_while_it_is_read_is_noticed(
     with pytest.raises(InputChanged):
         store.get(location, tmp_path / "got.mp4", before)
 
-    before, transfer = store.head(location), store._transfer
+    before, transfer = store.head(location), store.transfer
 
     def change_after(*args: Any) -> None:
         transfer(*args)
         client.put_object(Bucket="media", Key="in.mp4", Body=b"changed")
 
-    monkeypatch.setattr(store, "_transfer", change_after)
+    monkeypatch.setattr(store, "transfer", change_after)
     with pytest.raises(InputChanged):
         store.get(location, tmp_path / "got.mp4", before)
 
@@ -150,7 +150,7 @@ def test_an_object_changed_while_it_is_read_is_noticed(
     def change_now(**_: object) -> None:
         client.put_object(Bucket="media", Key="in.mp4", Body=BIG[::-1])
 
-    store._client.meta.events.register("before-send.s3.GetObject", change_now)
+    store.client.meta.events.register("before-send.s3.GetObject", change_now)
     with pytest.raises(InputChanged):
         store.get(location, tmp_path / "got.mp4", store.head(location))
     assert list(tmp_path.iterdir()) == []
@@ -180,7 +180,7 @@ def test_an_object_that_appears_meanwhile_is_not_replaced(
     made = tmp_path / "made.mp4"
     made.write_bytes(BIG[:size])
     location, store = S3Object("media", "out.mp4"), ObjectStore(settings)
-    upload = store._transfer
+    upload = store.transfer
 
     def appear_before(body: bytes) -> Callable[..., None]:
         def transfer(*args: Any) -> None:
@@ -189,7 +189,7 @@ def test_an_object_that_appears_meanwhile_is_not_replaced(
 
         return transfer
 
-    monkeypatch.setattr(store, "_transfer", appear_before(b"theirs"))
+    monkeypatch.setattr(store, "transfer", appear_before(b"theirs"))
     with pytest.raises(TargetExists):
         store.put(made, location, overwrite=False)
     assert content(client, "out.mp4") == b"theirs"
@@ -221,7 +221,7 @@ def test_an_upload_that_did_not_arrive_as_sent_is_reported(
     def damage(*_: Any) -> None:
         client.put_object(Bucket="media", Key="out.mp4", Body=b"maed")
 
-    monkeypatch.setattr(store, "_transfer", damage)
+    monkeypatch.setattr(store, "transfer", damage)
     with pytest.raises(IntegrityBroken):
         store.put(made, S3Object("media", "out.mp4"), overwrite=True)
 
@@ -408,6 +408,6 @@ def test_a_server_without_conditional_writes_is_served_after_a_look(
 
 @pytest.mark.parametrize("size", [0, 1, 8 << 20, 1 << 40])
 def test_no_upload_needs_more_parts_than_a_server_takes(size: int) -> None:
-    part = s3._part_bytes(size)
+    part = s3.part_bytes(size)
     assert size <= part * 10_000
     assert part >= 5 << 20

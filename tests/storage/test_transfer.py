@@ -236,7 +236,7 @@ def test_a_disk_that_fills_up_leaves_nothing(made: Path, tmp_path: Path, monkeyp
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(transfer, "_copy", full)
+    monkeypatch.setattr(transfer, "copy", full)
     with pytest.raises(DiskFull) as caught:
         deliver(made, LocalFile(tmp_path / "out.mp4"), SETTINGS, overwrite=False)
     assert caught.value.retryable
@@ -252,7 +252,7 @@ def test_file_systems_without_links_are_served(
 ) -> None:
     monkeypatch.setattr(os, "link", refuse_links)
     if not has_rename:
-        monkeypatch.setattr(publish, "_has_renamed", lambda *_: False)
+        monkeypatch.setattr(publish, "has_renamed", lambda *_: False)
     target = LocalFile(tmp_path / "out.mp4")
     deliver(made, target, SETTINGS, overwrite=False, move=True)
     assert target.path.read_bytes() == made.read_bytes()

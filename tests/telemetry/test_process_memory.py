@@ -17,5 +17,5 @@ def test_memory_is_in_bytes_and_peaks_are_no_less_than_what_is_there() -> None:
 
 
 def test_a_system_that_does_not_tell_has_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(process_memory, "_STATUS", tmp_path / "nowhere")
+    monkeypatch.setattr(process_memory, "STATUS", tmp_path / "nowhere")
     assert process_memory.process_memory("VmData", "VmHWM") == (0, 0)

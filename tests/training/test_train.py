@@ -82,7 +82,7 @@ def test_a_short_training_lowers_the_loss(undisturbed: Path) -> None:
 def test_a_killed_run_goes_on_to_the_same_weights(
     undisturbed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_at: int
 ) -> None:
-    real_step = train._one_step
+    real_step = train.one_step
 
     def fatal_step(state: Course[LumaNet], *rest: object) -> float:
         if state.step == killed_at:
@@ -90,10 +90,10 @@ def test_a_killed_run_goes_on_to_the_same_weights(
         return real_step(state, *rest)
 
     recipe = recipe_file(tmp_path)
-    monkeypatch.setattr(train, "_one_step", fatal_step)
+    monkeypatch.setattr(train, "one_step", fatal_step)
     with pytest.raises(KilledError):
         run(recipe, tmp_path)
-    monkeypatch.setattr(train, "_one_step", real_step)
+    monkeypatch.setattr(train, "one_step", real_step)
     weights = run(recipe, tmp_path, resume=True)
     assert weights.read_bytes() == (undisturbed / "tiny.onnx").read_bytes()
     measured = [{**row, "seconds": ""} for row in log_rows(tmp_path)]

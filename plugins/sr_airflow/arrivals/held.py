@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from sr_airflow.arrivals.inbox import accepted
 
 Handle = TypeVar("Handle")
-_POLL_S = 1.0
+POLL_S = 1.0
 _GROUP = 100
 """Messages that are asked for at once: the question travels in a URL."""
 
@@ -37,7 +37,7 @@ class HeldMessages(Generic[Handle]):
 
     async def released(self) -> tuple[list[Handle], list[Handle]]:
         """Messages whose jobs are all accepted, and those that waited too long. Asks once a second at most."""
-        if not self._held or time.monotonic() - self._asked_s < _POLL_S:
+        if not self._held or time.monotonic() - self._asked_s < POLL_S:
             return [], []
         self._asked_s = time.monotonic()
         groups = [self._held[start : start + _GROUP] for start in range(0, len(self._held), _GROUP)]

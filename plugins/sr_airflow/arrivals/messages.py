@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 
 CODE_HEADER, REASON_HEADER = "x-sr-code", "x-sr-reason"
 _AT_ONCE = 100
-_PAUSE_S = 5.0
-_PATIENCE_S = 60.0
+PAUSE_S = 5.0
+PATIENCE_S = 60.0
 _BROKEN = (AMQPError, OSError, TimeoutError)
 
 Inflow = asyncio.Queue[AbstractIncomingMessage]
@@ -51,10 +51,10 @@ class MessagesTrigger(BaseEventTrigger):
                     async for event in _events(connection, settings.amqp_queue):
                         yield event
             except _BROKEN as exc:
-                log.warning("RabbitMQ is tried again in %s s: %s: %s", _PAUSE_S, type(exc).__name__, redacted(str(exc)))
+                log.warning("RabbitMQ is tried again in %s s: %s: %s", PAUSE_S, type(exc).__name__, redacted(str(exc)))
             except SrError as exc:
                 log.warning("%s: %s", exc.code, redacted(str(exc)))
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(PAUSE_S)
 
 
 async def _events(connection: AbstractConnection, name: str) -> AsyncIterator[TriggerEvent]:
@@ -65,7 +65,7 @@ async def _events(connection: AbstractConnection, name: str) -> AsyncIterator[Tr
     queue = await channel.get_queue(name, ensure=False)
     await channel.set_qos(prefetch_count=_AT_ONCE)
     inflow: Inflow = asyncio.Queue()
-    held: HeldMessages[AbstractIncomingMessage] = HeldMessages(_PATIENCE_S)
+    held: HeldMessages[AbstractIncomingMessage] = HeldMessages(PATIENCE_S)
     await queue.consume(inflow.put)
     while not channel.is_closed:
         jobs = []

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_WAIT_S = 10
+WAIT_S = 10
 _MAX_BATCH = 100
-_PAUSE_S = 5.0
+PAUSE_S = 5.0
 
 
 class UploadsTrigger(BaseEventTrigger):
@@ -51,7 +51,7 @@ class UploadsTrigger(BaseEventTrigger):
         held: HeldMessages[str] = HeldMessages(HIDDEN_S)
         while True:
             try:
-                found = await asyncio.to_thread(_receive, queue, store, settings, 1 if held else _WAIT_S)
+                found = await asyncio.to_thread(_receive, queue, store, settings, 1 if held else WAIT_S)
                 for message, arrived in found:
                     if arrived:
                         held.hold(message.receipt, frozenset(one.job_id for one in arrived))
@@ -64,7 +64,7 @@ class UploadsTrigger(BaseEventTrigger):
                     await asyncio.to_thread(queue.delete, receipt)
             except SrError as exc:
                 log.warning("%s: %s", exc.code, redacted(str(exc)))
-                await asyncio.sleep(_PAUSE_S)
+                await asyncio.sleep(PAUSE_S)
 
 
 def _receive(

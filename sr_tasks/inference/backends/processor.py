@@ -3,8 +3,9 @@
 import platform
 from functools import cache
 from pathlib import Path
+from typing import Final
 
-_CPUINFO = Path("/proc/cpuinfo")
+CPUINFO: Final = Path("/proc/cpuinfo")
 _FIELDS = ("vendor_id", "cpu family", "model", "stepping", "CPU implementer", "CPU part", "CPU variant")
 _FLAGS = (
     "avx2", "fma", "avx512f", "avx512vl", "avx512_vnni", "avx512_bf16", "avx512_fp16", "avx_vnni", "amx_tile",
@@ -12,24 +13,24 @@ _FLAGS = (
 )  # fmt: skip
 
 
-def cpu_name() -> str:
+def cpu_name(listing: Path = CPUINFO) -> str:
     """As the maker calls it; cloud machines of quite different chips may share a name."""
-    return _facts().get("model name") or platform.processor() or platform.machine()
+    return _facts(listing).get("model name") or platform.processor() or platform.machine()
 
 
-def cpu_architecture() -> str:
+def cpu_architecture(listing: Path = CPUINFO) -> str:
     """Machine, maker, family, model, stepping and those instructions that decide how a network is computed."""
-    facts = _facts()
+    facts = _facts(listing)
     flags = set((facts.get("flags") or facts.get("Features") or "").split())
     known = [f"{name} {facts[name]}" for name in _FIELDS if name in facts]
     return " ".join([platform.machine(), *known, *(flag for flag in _FLAGS if flag in flags)])
 
 
 @cache
-def _facts() -> dict[str, str]:
+def _facts(listing: Path) -> dict[str, str]:
     """Of the first processor listed; empty where the system lists none."""
-    if not _CPUINFO.is_file():
+    if not listing.is_file():
         return {}
-    lines = _CPUINFO.read_text(encoding="utf-8", errors="replace").split("\n\n")[0].splitlines()
+    lines = listing.read_text(encoding="utf-8", errors="replace").split("\n\n")[0].splitlines()
     pairs = (line.partition(":") for line in lines)
     return {name.strip(): value.strip() for name, _, value in pairs}

@@ -30,7 +30,7 @@ _MAX_ANSWER_BYTES = 64 << 20
 _BLOCK_BYTES = 1 << 16
 _PR_SET_PDEATHSIG = 1
 _GRACE_S = 5
-_LOOK_EVERY_S = 1.0
+LOOK_EVERY_S = 1.0
 _NO_MEMORY = b'{"kind": "memory"}'
 """Made beforehand: a process without memory makes nothing any more."""
 _ANOTHER = "Convert the file with another program first."
@@ -83,7 +83,7 @@ def _answer(reading: int, pid: int, still_s: float) -> bytes | None:
     pipe.register(reading, select.POLLIN)
     used, since = -1.0, time.monotonic()
     while time.monotonic() - since < still_s:
-        if pipe.poll(min(_LOOK_EVERY_S, still_s) * 1000):
+        if pipe.poll(min(LOOK_EVERY_S, still_s) * 1000):
             block = os.read(reading, _BLOCK_BYTES)
             if not block or len(answer) > _MAX_ANSWER_BYTES:
                 return bytes(answer)

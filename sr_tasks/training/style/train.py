@@ -64,7 +64,7 @@ def _start(recipe: StyleRecipe) -> Course[StyleNet]:
 def _train(state: Course[StyleNet], recipe: StyleRecipe, pairs: Pairs, out_dir: Path) -> None:
     plan, started = recipe.optimisation, time.monotonic() - state.seconds
     while state.step < plan.last_step:
-        state.losses.append(_one_step(state, recipe, pairs))
+        state.losses.append(one_step(state, recipe, pairs))
         state.seconds = time.monotonic() - started
         is_last = state.step == plan.last_step
         if state.step % plan.measure_every == 0 or is_last:
@@ -79,7 +79,8 @@ def _train(state: Course[StyleNet], recipe: StyleRecipe, pairs: Pairs, out_dir: 
             state.save(out_dir / CHECKPOINT, recipe.fingerprint())
 
 
-def _one_step(state: Course[StyleNet], recipe: StyleRecipe, pairs: Pairs) -> float:
+def one_step(state: Course[StyleNet], recipe: StyleRecipe, pairs: Pairs) -> float:
+    """Learn from one batch. Gives its loss."""
     plan = recipe.optimisation
     batch = draw_batch(pairs, recipe, state.step)
     source = torch.from_numpy(batch.source).to(memory_format=torch.channels_last)

@@ -42,7 +42,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path, monkeypatch: p
     recipe = recipe_file(tmp_path)
     whole = run(recipe, tmp_path / "whole").read_bytes()
 
-    real, steps = train._one_step, 0
+    real, steps = train.one_step, 0
 
     def killed(*args):  # type: ignore[no-untyped-def]
         nonlocal steps
@@ -51,7 +51,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path, monkeypatch: p
             raise KilledError
         return real(*args)
 
-    monkeypatch.setattr(train, "_one_step", killed)
+    monkeypatch.setattr(train, "one_step", killed)
     with pytest.raises(KilledError):
         run(recipe, tmp_path / "broken")
     monkeypatch.undo()
