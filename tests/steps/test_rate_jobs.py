@@ -30,8 +30,8 @@ CLIPS = {
 def long_video(monkeypatch: pytest.MonkeyPatch) -> None:
     """Treat a clip as a video of hours: in chunks that are encoded apart, of which some are tried first."""
     monkeypatch.setattr("sr_tasks.steps.plan.frames_worth_a_task", lambda *_: 12)
-    monkeypatch.setattr("sr_tasks.steps.shared.rate._SEGMENT_FRAMES", 12)
-    monkeypatch.setattr("sr_tasks.steps.shared.rate._SAMPLED", 2)
+    monkeypatch.setattr("sr_tasks.steps.shared.rate.SEGMENT_FRAMES", 12)
+    monkeypatch.setattr("sr_tasks.steps.shared.rate.SAMPLED", 2)
 
 
 def size_at(crf: int, source: Path, enhance: Any, **spec: Any) -> int:

@@ -31,9 +31,9 @@ from sr_tasks.streams.assemble import ChunkFile, reorder_depth
 ROUNDS: Final = 4
 """Of all chunks that a job takes at most; two are usual."""
 _MOST_ROUNDS: Final = 12
-_SEGMENT_FRAMES: Final = 1000
+SEGMENT_FRAMES: Final = 1000
 """Chunks are encoded together up to that many frames: encoders put a keyframe every 250 by themselves."""
-_SAMPLED: Final = 8
+SAMPLED: Final = 8
 """Segments that the first rounds of a video with more of them encode."""
 _NEAR: Final = 0.08
 """How near a sample has to come before all chunks are encoded."""
@@ -53,7 +53,7 @@ class Rate:
         self._folder, self._chunks, self._join = folder, store, join
         self._spec, self._source = folder.load("spec", JobSpec), folder.load("source", SourceRecord)
         self._plan = folder.load("plan", PlanRecord)
-        self._segments = segments_of(self._plan.chunks, _SEGMENT_FRAMES)
+        self._segments = segments_of(self._plan.chunks, SEGMENT_FRAMES)
         encode = encode_settings(self._spec, self._source, self._plan)
         self._encode = dataclasses.replace(encode, threads=min(8, self._plan.streams))
         self._row = self._spec.video_codec
@@ -67,7 +67,7 @@ class Rate:
         """
         record = self._record
         if record.crf is None:
-            self._search(self._segments[:: -(-len(self._segments) // _SAMPLED)], _NEAR)
+            self._search(self._segments[:: -(-len(self._segments) // SAMPLED)], _NEAR)
             self._search(self._segments, 0.0)
             taken = best(self._record.goal_bytes, self._whole())
             self._refuse_too_large(taken)
