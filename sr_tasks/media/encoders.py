@@ -36,7 +36,8 @@ def encoder_options(s: EncodeSettings, frames: int) -> dict[str, str]:
     options: dict[str, str] = {}
     if s.chroma_location in _CHROMA_LOCATION and "420" in s.pix_fmt and not _is_left_unsaid(s):
         options["chroma_sample_location"] = _CHROMA_LOCATION[s.chroma_location]
-    options |= _OPTIONS[s.codec](s)
+    if s.codec in _OPTIONS:
+        options |= _OPTIONS[s.codec](s)
     if s.codec == "hevc" and frames < _HEVC_REORDERED_FRAMES:
         options["x265-params"] += ":bframes=0"
     return options
@@ -107,6 +108,7 @@ def _prores(s: EncodeSettings) -> dict[str, str]:
 _OPTIONS: Final = MappingProxyType(
     {"h264": _h264, "hevc": _hevc, "ffv1": _ffv1, "av1": _av1, "vp9": _vp9, "prores": _prores}
 )
+"""Codec -> its own options. A codec that is not here has none."""
 
 
 def _joined(private: Mapping[str, str]) -> str:

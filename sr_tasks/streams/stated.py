@@ -21,6 +21,8 @@ _CODEC_IDS = {
     "h264": b"V_MPEG4/ISO/AVC", "hevc": b"V_MPEGH/ISO/HEVC", "av1": b"V_AV1", "vp9": b"V_VP9", "prores": b"V_PRORES",
     "ffv1": b"V_FFV1",
 }  # fmt: skip
+_BY_TAG = b"V_MS/VFW/FOURCC"
+"""Of every other codec: its four letters stand in a header as in AVI."""
 _EBML = bytes.fromhex("1a45dfa3")
 _SEGMENT, _TRACKS, _CLUSTER = (bytes.fromhex(text) for text in ("18538067", "1654ae6b", "1f43b675"))
 
@@ -63,18 +65,22 @@ def stating(chunk: InputContainer, statement: Statement) -> Iterator[VideoStream
         return
     packet = next(bytes(packet) for packet in chunk.demux(stream) if packet.size)
     with av.open(
-        io.BytesIO(_file(stream, _CODEC_IDS[stream.codec_context.codec.canonical_name], packet, statement)),
+        io.BytesIO(_file(stream, packet, statement)),
         "r",
         format="matroska",
     ) as stated:
         yield stated.streams.video[0]
 
 
-def _file(stream: VideoStream, codec_id: bytes, packet: bytes, statement: Statement) -> bytes:
+def _file(stream: VideoStream, packet: bytes, statement: Statement) -> bytes:
     context = stream.codec_context
-    private = context.extradata or b""
+    codec_id = _CODEC_IDS.get(context.codec.canonical_name, _BY_TAG)
+    tag, private = str(context.codec_tag).encode("latin-1"), context.extradata or b""
     if codec_id == b"V_PRORES":
-        private = str(context.codec_tag).encode("latin-1")
+        private = tag
+    if codec_id == _BY_TAG:
+        sizes = (40 + len(private), context.width, context.height, 1, 24)
+        private = struct.pack("<3I2H4s20x", *sizes, tag) + private
     video = _number("b0", context.width) + _number("ba", context.height)
     video += _element("55b0", _colour(statement)) + _view(statement.view)
     track = _number("d7", 1) + _number("73c5", 1) + _number("83", 1) + _element("86", codec_id)
