@@ -25,8 +25,8 @@ the response, or the TransportError."""
 TIMEOUT_S: Final = 60.0
 _TRIES: Final = 6
 _LONGEST_PAUSE_S: Final = 60.0
-_POLL_S: Final = 2.0
-_PIECE_BYTES: Final = 8 << 20
+POLL_S: Final = 2.0
+PIECE_BYTES: Final = 8 << 20
 _UPLOADS: Final = f"{PREFIX}/uploads"
 _BUSY: Final = frozenset({429, 502, 503, 504})
 _ENDED: Final = frozenset({Status.COMPLETED, Status.FAILED})
@@ -151,7 +151,7 @@ class Talk:
             job = yield from self.read(job_call(job_id), JobDetail)
             if job.status in _ENDED:
                 return job
-            yield _POLL_S
+            yield POLL_S
 
     def submit(self, source: str | Path, key: str, fields: Mapping[str, Any]) -> Steps[JobDetail]:
         address = (yield from self.upload(source)) if isinstance(source, Path) else source
@@ -167,7 +167,7 @@ class Talk:
             while (have := (yield from self._received(where))) < size:
                 file.seek(have)
                 headers = {"Upload-Offset": str(have), "Content-Type": "application/offset+octet-stream"}
-                piece = Call(method="PATCH", path=where, headers=headers, content=file.read(_PIECE_BYTES))
+                piece = Call(method="PATCH", path=where, headers=headers, content=file.read(PIECE_BYTES))
                 try:
                     yield from self.send(piece)
                 except ApiRefused as exc:
@@ -198,7 +198,7 @@ class Talk:
         with partial.open("ab") as file:
             file.truncate(have)
             while have < total:
-                part = {"Range": f"bytes={have}-{have + _PIECE_BYTES - 1}"}
+                part = {"Range": f"bytes={have}-{have + PIECE_BYTES - 1}"}
                 answer = yield from self.send(job_call(job_id, "/output", headers=part))
                 if answer.status_code != httpx.codes.PARTIAL_CONTENT:
                     file.truncate(0)  # a server without ranges

@@ -160,7 +160,7 @@ class ObjectStore:
         """An address under which anybody may read the object for so long. Asks nobody. Raises InputUnreadable."""
         with translated(location, is_source=True):
             where = {"Bucket": location.bucket, "Key": location.key}
-            return str(self._client.generate_presigned_url("get_object", Params=where, ExpiresIn=seconds))
+            return str(self.client.generate_presigned_url("get_object", Params=where, ExpiresIn=seconds))
 
     def delete(self, location: S3Object) -> None:
         """Remove an object; one that is not there is none to remove. Raises TargetUnwritable or StorageUnavailable."""

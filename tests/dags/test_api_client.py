@@ -41,14 +41,14 @@ def ends(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dic
         return detail(runs.known(run.run_id, session), settings, session)
 
     monkeypatch.setattr(runs, "detail", ending)
-    monkeypatch.setattr(talk, "_POLL_S", 0.01)
+    monkeypatch.setattr(talk, "POLL_S", 0.01)
     return how
 
 
 def test_a_video_is_enhanced_and_downloaded_in_two_calls(
     client: Client, ends: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(talk, "_PIECE_BYTES", 1000)
+    monkeypatch.setattr(talk, "PIECE_BYTES", 1000)
     result = client.enhance("/media/film.mp4", scale=4)
     assert result.job.status is Status.COMPLETED
     assert result.job.request is not None
@@ -66,7 +66,7 @@ def test_a_download_that_broke_off_goes_on_where_it_was(client: Client, ends: di
 def test_a_file_of_ones_own_is_sent_first_and_goes_on_where_the_connection_broke(
     server: Server, ends: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(talk, "_PIECE_BYTES", 4000)
+    monkeypatch.setattr(talk, "PIECE_BYTES", 4000)
     monkeypatch.setattr("time.sleep", lambda _: None)
     http = server.signed_in(below="")
     send, broken = http.send, []
