@@ -123,7 +123,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m sr_tasks", description="Enhance videos, and prove that nothing else changed.")
     commands = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
 
-    enhance = commands.add_parser("enhance", help="enlarge a video and deliver it if its quality is proved")
+    enhance = commands.add_parser("enhance", help="enlarge a video or picture and deliver it if its quality is proved")
     enhance.add_argument("source", metavar="INPUT", help="a path, file:///... or s3://bucket/key")
     enhance.add_argument("output", metavar="OUTPUT", nargs="?", help="default: beside the input, with _x2")
     add_options(enhance)
@@ -160,8 +160,9 @@ def _settings(args: argparse.Namespace) -> Settings:
 
 
 def _describe_enhanced(result: dict[str, Any]) -> str:
+    what = "a picture" if result["is_still"] else f"{result['frames']} frames"
     return (
-        f"Done: {result['frames']} frames at {result['width']}x{result['height']} in {result['seconds']} s.\n"
+        f"Done: {what} at {result['width']}x{result['height']} in {result['seconds']} s.\n"
         f"  output    {result['output']}\n  report    {result['report']}\n  manifest  {result['manifest']}"
     )
 

@@ -23,7 +23,9 @@ def add_to(commands: "argparse._SubParsersAction[Any]") -> None:
 def _probe(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     from sr_tasks.demux.timeline import temporary_table
     from sr_tasks.media.probe import glance, probe
+    from sr_tasks.pictures.kinds import format_of
     from sr_tasks.records.media import ReadOptions
+    from sr_tasks.steps.shared import still
     from sr_tasks.storage import transfer, uris
 
     if args.plan:
@@ -33,6 +35,8 @@ def _probe(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     location = uris.parse(args.source, settings)
     transfer.stat(location, settings)
     path = transfer.fetch(location, settings.workdir / "fetched", settings)
+    if format_of(path) is not None:
+        return still.facts_within(path, settings).model_dump(mode="json")
     wish = job_spec(given(args))
     options = ReadOptions(fps=wish.fps, program=wish.program)
     glance(path, max_pixels=settings.max_pixels, options=options)
@@ -55,6 +59,8 @@ def _describe(result: dict[str, Any]) -> str:
         for row in result["streams"]
     ]
     parts.append(table(("stream", "type", "codec", "language", "fate", "reason"), rows))
+    if result["rehearsal"] is None:
+        return "\n\n".join(parts)
     tried = ", ".join(f"{place['frames']} frames at {place['start_s']:g} s" for place in result["rehearsal"]["places"])
     changed = "; ".join(result["rehearsal"]["changed"]) or "all came out as planned"
     return "\n\n".join([*parts, f"Rehearsed: {tried}; {changed}."])

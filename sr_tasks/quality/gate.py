@@ -57,7 +57,7 @@ def _low(assessment: Assessment, limits: GateLimits, rule: str) -> Iterator[str]
     ):
         if found.value < limit:
             said = rule.format(limit=limit, unit=unit)
-            yield f"{name} is {found.value:.{digits}f}{unit} {_where(found)}; {said}."
+            yield f"{name} is {found.value:.{digits}f}{unit} {_where(found, assessment)}; {said}."
 
 
 def _shifts(assessment: Assessment, limits: GateLimits, rule: str) -> Iterator[str]:
@@ -73,7 +73,7 @@ def _shifts(assessment: Assessment, limits: GateLimits, rule: str) -> Iterator[s
         if abs(found.value) > limit:
             plane = f" in {found.plane}" if found.plane else ""
             size = f"{abs(found.value):.{3 if unit == 'source px' else 2}f} {unit}{plane}"
-            yield f"{name} {size} {_where(found)}; {rule.format(limit=limit, unit='')}."
+            yield f"{name} {size} {_where(found, assessment)}; {rule.format(limit=limit, unit='')}."
 
 
 def _places(assessment: Assessment, limits: GateLimits) -> Iterator[str]:
@@ -87,8 +87,8 @@ def _places(assessment: Assessment, limits: GateLimits) -> Iterator[str]:
             yield f"{found.count} frames {name}: {_list(found)}."
 
 
-def _where(found: Extreme) -> str:
-    place = f"at frame {found.frame} ({found.time_s:.2f} s)"
+def _where(found: Extreme, assessment: Assessment) -> str:
+    place = "in the picture" if assessment.is_still else f"at frame {found.frame} ({found.time_s:.2f} s)"
     if found.x >= 0 and found.y >= 0:
         return f"{place}, source px {found.x},{found.y}"
     if found.x >= 0:

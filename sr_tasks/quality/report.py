@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jinja2
@@ -22,6 +22,10 @@ _HEADLINES = {
     Decision.NEEDS_REVIEW: "Needs review",
     Decision.FAILED: "Failed",
 }
+
+
+_OF_MANY = ("Mean PSNR", "Misplaced frames", "Frozen frames", "Black frames")
+_FIGURES_OF_ONE = {"Worst frame PSNR": "PSNR", "Worst frame SSIM": "SSIM"}
 
 
 class ReportData(BaseModel):
@@ -55,6 +59,11 @@ class ReportData(BaseModel):
     """Versions by name."""
     pictures: Sequence[PicturePair]
 
+    @property
+    def is_still(self) -> bool:
+        """Whether the source is a still picture: then nothing is said of frames and of time."""
+        return self.source_info.still is not None
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Row:
@@ -81,7 +90,7 @@ def render(data: ReportData) -> str:
         style=style(),
         headline=_HEADLINES[data.verdict.decision],
         lead=_lead(data),
-        rows=_rows(data.assessment, data.limits),
+        rows=_of_one(_rows(data.assessment, data.limits)) if data.is_still else _rows(data.assessment, data.limits),
         plots=[draw(plot) for plot in _plots(data.assessment, data.limits)],
         total_s=sum(data.timings_s.values()),
     )
@@ -94,11 +103,21 @@ def style() -> Markup:
 
 def _lead(data: ReportData) -> str:
     before, after = data.source_info.video, data.output_info.video
-    return (
-        f"{before.width}x{before.height} became {after.width}x{after.height} ({data.assessment.scale}x) with "
-        f"{data.model} {data.model_version}: {data.assessment.decode.output_frames} frames, "
-        f"{in_words(after.duration_s)}."
-    )
+    became = f"{before.width}x{before.height} became {after.width}x{after.height} ({data.assessment.scale}x)"
+    model = f"{data.model} {data.model_version}"
+    if data.is_still:
+        return f"A still picture of {became} with {model}."
+    frames = data.assessment.decode.output_frames
+    return f"{became} with {model}: {frames} frames, {in_words(after.duration_s)}."
+
+
+def _of_one(rows: Sequence[_Row]) -> list[_Row]:
+    """The rows that mean something for a still picture, without the frame they were found in."""
+    return [
+        replace(row, figure=_FIGURES_OF_ONE.get(row.figure, row.figure), where="")
+        for row in rows
+        if row.figure not in _OF_MANY
+    ]
 
 
 def _rows(a: Assessment, limits: GateLimits) -> list[_Row]:
@@ -108,7 +127,7 @@ def _rows(a: Assessment, limits: GateLimits) -> list[_Row]:
         _lowest("Mean PSNR", "closeness to the source, all frames", mean, limits.global_psnr_min, " dB", 1),
         _lowest(
             "Worst frame PSNR",
-            "closeness of the worst frame",
+            "closeness to the source, worst frame",
             a.kept_psnr_worst or a.psnr_worst,
             limits.frame_psnr_min,
             " dB",

@@ -30,6 +30,7 @@ def assess_still(
         album.offer(place, before, after, figures)
     return Assessment(
         scale=scale,
+        is_still=True,
         frames=1,
         **summary.figures(),
         misplaced=_NONE,

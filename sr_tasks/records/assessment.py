@@ -77,6 +77,8 @@ class Assessment(_Record):
     """An output against its source: PSNR in dB, shifts in codes on an 8-bit scale, at the source's size."""
 
     scale: int
+    is_still: bool = False
+    """Of a still picture: there is neither time nor order."""
     frames: int
     """Pairs compared."""
     psnr_mean: float

@@ -102,6 +102,7 @@ def _steps(
         "output": delivered["output"],
         "manifest": files["manifest"],
         "report": files["report"],
+        "is_still": video["is_still"],
         "frames": video["frames"],
         "width": video["width"] * spec.scale,
         "height": video["height"] * spec.scale,

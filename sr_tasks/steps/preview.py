@@ -12,6 +12,7 @@ from sr_tasks.records.job import SourceRecord
 from sr_tasks.steps import validate
 from sr_tasks.steps.rehearsal import rehearse
 from sr_tasks.steps.shared.choice import Choice
+from sr_tasks.steps.shared.still import target_of
 from sr_tasks.storage import transfer
 
 _ANY_MODEL = Choice(model="", reason="", level=0.0, degradation=None)
@@ -31,6 +32,15 @@ def _previewed(spec: JobSpec, settings: Settings, table: Path) -> dict[str, Any]
     found, fates = validate.looked(spec, path, output.suffix.lower(), settings, table)
     looked_at = validate.LookedAt(source=source, output=output, path=path, stat=stat, found=found, fates=fates)
     record = validate.record_of(looked_at, _ANY_MODEL)
+    if found.media.still is not None:
+        return {
+            "source": source.uri,
+            "output": output.uri,
+            "picture": _still(spec, record),
+            "repairs": [],
+            "streams": [row.model_dump(mode="json") for row in fates],
+            "rehearsal": None,
+        }
     scratch = settings.workdir / "rehearsed" / f"preview-{secrets.token_hex(4)}"
     try:
         rehearsal = rehearse(spec, record, scratch, settings)
@@ -44,6 +54,17 @@ def _previewed(spec: JobSpec, settings: Settings, table: Path) -> dict[str, Any]
         "repairs": [repair.model_dump(mode="json") for repair in found.media.repairs],
         "streams": [row.model_dump(mode="json") for row in rehearsal.fates],
         "rehearsal": rehearsal.model_dump(mode="json", exclude={"fates"}),
+    }
+
+
+def _still(spec: JobSpec, record: SourceRecord) -> dict[str, Any]:
+    facts, video = record.media.still, record.media.video
+    target = target_of(spec, record)
+    return {
+        "source": "" if facts is None else f"{facts.format} {facts.mode}, {facts.bit_depth} bits a sample",
+        "planes": f"{video.pix_fmt} {video.width}x{video.height}",
+        "target": "" if target is None else f"{target.format} {video.width * spec.scale}x{video.height * spec.scale}",
+        "notes": list(video.pixel_notes),
     }
 
 

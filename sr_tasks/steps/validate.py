@@ -79,6 +79,7 @@ def run(spec: JobSpec, job_id: str, settings: Settings, earlier: "LookedAt | Non
     folder.store("spec", spec)
     folder.store("source", record)
     return {
+        "is_still": record.media.still is not None,
         "frames": video.frames,
         "width": video.width,
         "height": video.height,
@@ -106,8 +107,8 @@ def _taken_over(earlier: "LookedAt", folder: JobFolder) -> "LookedAt":
 
 def _rehearsed(spec: JobSpec, record: SourceRecord, folder: JobFolder, settings: Settings) -> SourceRecord:
     """The record with what a rehearsal found, and with the plan of streams as it left it."""
-    if record.media.still is not None:  # the whole picture takes no longer
-        return record
+    if record.media.still is not None:
+        return record  # the whole picture takes no longer
     from sr_tasks.steps.rehearsal import rehearse  # loads what compares pictures, which a refused request needs not
 
     found = rehearse(spec, record, folder.path / "rehearsal", settings)
@@ -180,10 +181,8 @@ def looked(
         refuse_losses(spec, rows)
         return found, rows
     if suffix not in TARGETS:
-        raise UsageError(
-            f"The output ends in {suffix}, and {path.name} is no still picture.",
-            hint=f"Use one of {', '.join(TARGETS)}.",
-        )
+        said = f"{path.name} is no still picture, but the output ends in {suffix}."
+        raise UsageError(said, hint=f"Use one of {', '.join(TARGETS)}.")
     found = first_look(
         path, bounds, max_pixels=settings.max_pixels, max_duration_s=settings.max_duration_s, fields=spec.fields,
         options=ReadOptions(fps=spec.fps, program=spec.program), table=table,

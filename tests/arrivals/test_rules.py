@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sr_tasks.arrivals.files import Arrived
-from sr_tasks.arrivals.jobs import spec_of
+from sr_tasks.arrivals.jobs import spec_of, takes
 from sr_tasks.arrivals.rules import Watch, load
 from sr_tasks.config import Settings
 from sr_tasks.errors import UsageError
@@ -75,7 +75,7 @@ _NAMES = st.lists(
     min_size=1,
     max_size=3,
 ).filter(lambda parts: not {".", ".."} & set(parts) and not parts[-1].startswith("."))
-_SUFFIXES = st.sampled_from([".mp4", ".avi", ".mkv", ".MP4", ".ts"])
+_SUFFIXES = st.sampled_from([".mp4", ".avi", ".mkv", ".MP4", ".ts", ".jpg", ".png", ".jxl"])
 
 
 @settings(deadline=None)
@@ -87,3 +87,14 @@ def test_no_two_objects_share_an_output(files: list[tuple[list[str], str]]) -> N
         spec_of(Arrived(uri=uri, version="1", size_bytes=1, modified_s=0), watch, Settings()).output for uri in uris
     }
     assert len(outputs) == len(uris)
+
+
+@pytest.mark.parametrize(
+    ("name", "output"),
+    [("a.jpg", "a_x2.jpg"), ("a.TIF", "a_x2.TIF"), ("a.jxl", "a_x2.jxl.png"), ("a.heic", "a_x2.heic")],
+)
+def test_uploads_and_archives_take_pictures(name: str, output: str) -> None:
+    watch = Watch(prefix="s3://media/in/", output="s3://media/out/{stem}_x{scale}{suffix}")
+    arrived = Arrived(uri=f"s3://media/in/{name}", version="1", size_bytes=1, modified_s=0)
+    assert takes(watch, arrived)
+    assert spec_of(arrived, watch, Settings()).output == f"s3://media/out/{output}"

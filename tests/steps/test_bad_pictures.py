@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sr_tasks import __main__ as cli
 from sr_tasks.errors import SrError
 from tests import readers
 
@@ -102,6 +103,31 @@ def test_bytes_count_and_not_the_name(enhance: Any, tmp_path: Path) -> None:
     source.write_bytes(encoded("JPEG"))
     enhance(source, "")
     assert readers.exif(tmp_path / "photo_x2.jpg")["FileType"] == "JPEG"
+
+
+def test_a_video_is_not_written_as_a_picture(enhance: Any, tmp_path: Path) -> None:
+    source = readers.recording(tmp_path / "clip.mp4")
+    with pytest.raises(SrError, match=r"clip.mp4 is no still picture, but the output ends in \.png"):
+        enhance(source, "clip.png")
+
+
+def test_the_report_of_a_picture_says_nothing_of_frames_and_time(enhance: Any, tmp_path: Path) -> None:
+    source = tmp_path / "photo.jpg"
+    source.write_bytes(encoded("JPEG"))
+    page = Path(enhance(source, "photo_x2.jpg")["report"]).read_text()
+    text = re.sub(r"<style.*?</style>|data:[^\"]*|<[^>]+>", " ", page, flags=re.DOTALL)
+    assert "A still picture of 60x40 became 120x80" in text
+    assert not re.search(r"Frame rate|Duration|Quality over time|Frozen|frame 0|CRF|Chunks", text)
+    assert re.search(r"Format\s+JPEG", text)
+
+
+def test_a_plan_says_what_becomes_of_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "photo.png"
+    source.write_bytes(encoded("PNG", "RGBA", dpi=(300, 300)))
+    assert cli.main(["probe", "--plan", str(source), "--output", str(tmp_path / "out.webp")]) == 0
+    said = capsys.readouterr().out
+    assert "PNG RGBA, 8 bits a sample" in said
+    assert re.search(r"resolution .*dropped +WEBP is written without it", said)
 
 
 def test_an_animation_is_a_video(enhance: Any, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from sr_tasks.records.job import ModelRecord, OutputRecord, PlanRecord, ReviewRe
 from sr_tasks.records.media import MediaInfo
 from sr_tasks.records.rate import RateRecord
 from sr_tasks.steps.shared.manifest import versions
+from sr_tasks.steps.shared.still import target_of
 from sr_tasks.storage import failures, uris
 from sr_tasks.storage.atomic import write_text
 from sr_tasks.storage.uris import Location
@@ -60,17 +61,25 @@ def render(folder: JobFolder, limits: GateLimits, source_at: Location, output_at
 
 def _settings(spec: JobSpec, source: SourceRecord, chunks: int, rate: RateRecord | None) -> dict[str, str]:
     measured = source.degradation
+    target = target_of(spec, source)
+    written = (
+        {"Format": target.format, "Chroma": target.subsampling if target.format == "JPEG" else "not subsampled"}
+        if target is not None
+        else {
+            "Codec": spec.codec,
+            "CRF": _crf(spec, rate),
+            "Preset": spec.preset,
+            "Chunks": str(chunks),
+            "Rehearsed": "no" if source.rehearsal is None else str(source.rehearsal),
+        }
+    )
     return {
         "Model chosen": source.model_reason,
         "Source's degradation": "not measured" if measured is None else f"{measured}, in 8-bit codes",
         "Restoration": f"level {source.level:.1f}" if source.level else "none",
         "Scale": f"{spec.scale}x",
-        "Codec": spec.codec,
-        "CRF": _crf(spec, rate),
-        "Preset": spec.preset,
+        **written,
         "Quality gate": "on" if spec.gate else "off",
-        "Chunks": str(chunks),
-        "Rehearsed": "no" if source.rehearsal is None else str(source.rehearsal),
     }
 
 

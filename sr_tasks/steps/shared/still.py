@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from sr_tasks.config import Settings
 from sr_tasks.errors import UsageError
 from sr_tasks.graphs.runtime import Session
 from sr_tasks.jobs.spec import JobSpec
@@ -33,6 +34,7 @@ from sr_tasks.records.pictures import (
 )
 from sr_tasks.steps.shared.confined import Bounds, confined
 from sr_tasks.steps.shared.first_look import Findings
+from sr_tasks.steps.shared.source import first_bounds
 from sr_tasks.storage.uris import LocalFile, Location
 
 
@@ -78,6 +80,18 @@ def looked(
         media=described(path, facts), display_matrix=None, mastering_display_hex="", content_light_level_hex="", lost=()
     )
     return found, planned(facts, target_format(path.name, facts, suffix, spec.scale), spec.strip)
+
+
+def facts_within(path: Path, settings: Settings) -> PictureFacts:
+    """What a picture is, by a process of its own that decodes it. Raises InputRefused errors and what `confined`
+    raises."""
+
+    def look() -> _Look:
+        facts = facts_of(path, max_pixels=settings.max_pixels)
+        read(path)
+        return _Look(facts=facts)
+
+    return confined(look, _Look, path, first_bounds(path, settings)).facts
 
 
 def luma_of(path: Path) -> NDArray[np.float32]:
