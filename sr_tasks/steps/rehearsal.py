@@ -26,7 +26,7 @@ from sr_tasks.storage.atomic import write_text
 
 BUDGET_S: Final = 2.0
 """Seconds that the frames may take, as far as it can be told beforehand."""
-_ROOMS: Final = ("graphs", "inference", "media", "planes", "quality", "records", "steps")
+_ROOMS: Final = ("demux", "graphs", "inference", "media", "planes", "quality", "records", "steps", "streams")
 _CPU_S: Final = 60
 _WRITTEN_BYTES: Final = 4 << 30
 _MP_S: Final = 0.06
