@@ -30,7 +30,7 @@ from sr_tasks.steps.shared.choice import Choice, choose, kept, require_possible
 from sr_tasks.steps.shared.encoding import carries_captions
 from sr_tasks.steps.shared.first_look import Findings, first_look, planned_streams
 from sr_tasks.steps.shared.manifest import SIDECARS
-from sr_tasks.steps.shared.sizes import refuse_small_disk, refuse_small_rate, refuse_unreached_rate
+from sr_tasks.steps.shared.sizes import refuse_rated_still, refuse_small_disk, refuse_small_rate, refuse_unreached_rate
 from sr_tasks.steps.shared.source import first_bounds
 from sr_tasks.storage import transfer, uris
 from sr_tasks.storage.atomic import replacing
@@ -176,6 +176,7 @@ def looked(
     frames goes, if the source needs one. Raises InputRefused errors."""
     bounds = first_bounds(path, settings)
     if format_of(path) is not None:
+        refuse_rated_still(spec, path.name)
         found, rows = still.looked(spec, path, suffix, bounds, settings.max_pixels)
         _refuse_unfit(spec, found.media, settings)
         refuse_losses(spec, rows)

@@ -153,6 +153,13 @@ def test_a_rate_that_contradicts_the_request_is_refused(asked: dict[str, Any], w
         job_spec(asked)
 
 
+@pytest.mark.parametrize("asked", [{"bitrate": "2M"}, {"target_size": "7MB"}])
+def test_a_still_picture_takes_no_rate(asked: dict[str, str], enhance: Any, tmp_path: Path) -> None:
+    source = readers.ffmpeg(tmp_path / "in.png", *readers.PICTURE, "-frames:v", 1)
+    with pytest.raises(UsageError, match=f"in.png is a still picture, which takes no {next(iter(asked))}="):
+        enhance(source, "out.png", **asked)
+
+
 def psnr(output: Path, reference: Path) -> float:
     """Of luma over all frames, as Debian's ffmpeg decodes them."""
     raw = ("-map", "0:v", "-fps_mode", "passthrough", "-pix_fmt", "gray", "-f", "rawvideo", "-")

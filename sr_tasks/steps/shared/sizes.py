@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sr_tasks.config import Settings
-from sr_tasks.errors import DiskTooSmall, InputUnsupported
+from sr_tasks.errors import DiskTooSmall, InputUnsupported, UsageError
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.records.codecs import CODECS
 from sr_tasks.records.media import MediaInfo, StreamInfo, StreamPlan
@@ -57,6 +57,13 @@ def wished_bytes(spec: JobSpec, media: MediaInfo) -> int | None:
     if spec.picture_bits is not None:
         return int(spec.picture_bits / 8 * media.video.duration_s) + media.size_bytes
     return spec.output_bytes
+
+
+def refuse_rated_still(spec: JobSpec, name: str) -> None:
+    """Raises UsageError if a still picture is to have a bitrate or a size."""
+    if spec.is_rated:
+        asked = f"bitrate={spec.bitrate}" if spec.bitrate else f"target_size={spec.target_size}"
+        raise UsageError(f"{name} is a still picture, which takes no {asked}.", hint="Leave it out.")
 
 
 def refuse_small_rate(spec: JobSpec, media: MediaInfo, fates: Sequence[StreamPlan]) -> None:
