@@ -103,6 +103,9 @@ def _train(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     from sr_tasks.training.style.recipe import is_style_recipe
 
     recipes, out = [Path(recipe) for recipe in args.recipe], Path(args.out)
+    if args.photos is not None and len(recipes) == 1 and args.device == "cpu" and _is_told_a_level(recipes[0]):
+        train.run(recipes[0], out, resume=args.resume, photos=Path(args.photos), seconds=args.seconds)
+        return {"out": args.out}
     if args.photos is not None:
         options = photo_train.Options(
             photos=Path(args.photos), device=args.device, resume=args.resume, seconds=args.seconds
@@ -116,6 +119,12 @@ def _train(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     run = style_train.run if is_style_recipe(recipes[0]) else train.run
     run(recipes[0], out, resume=args.resume)
     return {"out": args.out}
+
+
+def _is_told_a_level(recipe: Path) -> bool:
+    from sr_tasks.training.recipe import load_recipe
+
+    return load_recipe(recipe).degradation is not None
 
 
 def build_parser() -> argparse.ArgumentParser:

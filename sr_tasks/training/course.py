@@ -48,10 +48,10 @@ class Course(Generic[Net]):
             optimiser = torch.optim.Adam(net.parameters(), on_device, betas=(0.9, 0.99), fused=True, capturable=True)
         return cls(net=net, average=average.requires_grad_(False), optimiser=optimiser)
 
-    def descend(self, plan: OptimisationRecipe, loss: Tensor) -> float:
-        """One step down `loss`, and its value."""
+    def descend(self, plan: OptimisationRecipe, loss: Tensor, progress: float | None = None) -> float:
+        """One step down `loss` at `progress` 0..1 of the training, by default what part of the steps is done; its value."""
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(plan, self.step)
+            group["lr"] = learning_rate(plan, self.step, progress)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()

@@ -78,8 +78,9 @@ def build_onnx(net: LumaNet) -> onnx.ModelProto:
             features = graph.add("Relu", [features], f"relu{index}")
     base_kernel = graph.constant("base_kernel", net.base_kernel)
     base = graph.add("Conv", [graph.extended("rim", 1), base_kernel], "base")
-    total = graph.add("Add", [features, base], "corrected")
-    graph.add("DepthToSpace", [total], OUTPUT, blocksize=net.scale, mode="CRD")
+    total = graph.add("Add", [features, base], "corrected" if net.scale > 1 else OUTPUT)
+    if net.scale > 1:
+        graph.add("DepthToSpace", [total], OUTPUT, blocksize=net.scale, mode="CRD")
     return _model(graph, net.has_level)
 
 

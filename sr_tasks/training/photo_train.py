@@ -138,7 +138,12 @@ def _started(recipe: Recipe, beside: Path, folder: Path, shared: _Shared) -> _Ru
 
 
 def photos_of(recipe: Recipe) -> PhotosRecipe:
-    """Raises UsageError for a recipe without photographs."""
+    """Raises UsageError for a recipe without photographs, and for one with degradation."""
+    if recipe.degradation is not None:
+        raise UsageError(
+            f"The recipe {recipe.name} has degradation and does not train beside others or on a GPU.",
+            hint="Train it alone, with --device cpu.",
+        )
     if recipe.photos is None:
         raise UsageError(f"The recipe {recipe.name} names no photographs.", hint="Train it alone.")
     return recipe.photos

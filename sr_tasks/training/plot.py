@@ -30,6 +30,9 @@ CURVES: Final = (
     Curve(column="gain_blurred_db", label="blurred", colour="#8a5fb0"),
     Curve(column="gain_aliased_db", label="aliased", colour="#c8553d"),
 )
+RESTORING: Final = (Curve(column="gain_degraded_db", label="degraded", colour="#1b6ca8"),)
+"""Of networks that leave the size as it is."""
+
 TITLE: Final = "Y-PSNR gain over bicubic on held-out synthetic images, dB, by training step"
 
 

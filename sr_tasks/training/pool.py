@@ -7,11 +7,13 @@ import numpy as np
 from loguru import logger
 from numpy.typing import NDArray
 
+from sr_tasks.errors import UsageError
 from sr_tasks.planes.scaling import Codes, to_codes
 from sr_tasks.training.degrade import degrade, level_of
 from sr_tasks.training.downscale import BLUR_SIGMA_RANGE, KINDS, downscale
 from sr_tasks.training.drawn import LOG_EVERY_IMAGES, drawn_images, images_name, once
-from sr_tasks.training.recipe import DegradationRecipe, Recipe
+from sr_tasks.training.photos import training_photos, validation_photos
+from sr_tasks.training.recipe import DegradationRecipe, PhotosRecipe, Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,9 @@ class Pool:
 
     large: Codes
     small: Codes
+    trained: int
+    """How many of them are trained on; those behind measure progress."""
+
     degraded: Degraded | None = None
 
 
@@ -41,19 +46,50 @@ class Batch:
     level: float = 0.0
 
 
-def load_or_draw_pool(recipe: Recipe, folder: Path) -> Pool:
-    """The pool of `recipe`, training images first, then those held out; drawn once, then mapped from `folder`."""
-    large = drawn_images(recipe, folder)
+def load_or_draw_pool(recipe: Recipe, folder: Path, photos: Path | None = None) -> Pool:
+    """The pool of `recipe`, training images first, then those held out; drawn once, then mapped from `folder`.
+
+    `photos` is the folder of the photographs, for a recipe that names some. Raises UsageError for photographs that are
+    others than the recipe's, or of another size than its drawn images.
+    """
+    large, trained = drawn_images(recipe, folder), recipe.pool.images
     scaled = folder / f"{images_name(recipe)}-x{recipe.scale}"
-    once(scaled, lambda draft: _draw_small(recipe, large, draft))
-    small = np.load(scaled / "small.npy", mmap_mode="r")
+    if recipe.photos is not None and photos is not None:
+        large, trained = _with_photos(recipe, recipe.photos, large, photos, folder)
+        scaled = scaled.with_name(f"{scaled.name}-{recipe.photos.list_sha256[:16]}-{trained}")
+    if recipe.scale == 1:
+        small: Codes = np.broadcast_to(large[:, None], (len(large), len(KINDS), *large.shape[1:]))
+    else:
+        once(scaled, lambda draft: _draw_small(recipe, large, draft))
+        small = np.load(scaled / "small.npy", mmap_mode="r")
     if recipe.degradation is None:
-        return Pool(large=large, small=small, degraded=None)
+        return Pool(large=large, small=small, trained=trained, degraded=None)
     degradation = recipe.degradation
     stored = folder / f"{scaled.name}-{recipe.degradation_fingerprint()}"
     once(stored, lambda draft: _draw_degraded(recipe, degradation, small, draft))
     degraded = Degraded(small=np.load(stored / "small.npy", mmap_mode="r"), levels=np.load(stored / "levels.npy"))
-    return Pool(large=large, small=small, degraded=degraded)
+    return Pool(large=large, small=small, trained=trained, degraded=degraded)
+
+
+def _with_photos(recipe: Recipe, wanted: PhotosRecipe, drawn: Codes, photos: Path, folder: Path) -> tuple[Codes, int]:
+    """Drawn images and, evenly chosen, so many photographs that they are the recipe's share; then the middles of those
+    of the validation split. Also how many are trained on."""
+    side, images = recipe.pool.side, recipe.pool.images
+    own = training_photos(wanted, photos, folder)
+    if own.shape[-1] != side:
+        raise UsageError(
+            f"The photographs in {photos} are {own.shape[-1]} px wide, the drawn images {side} px.",
+            hint=f"Let pool.side of the recipe be {own.shape[-1]}.",
+        )
+    count = len(own) if wanted.share == 1 else min(len(own), round(images * wanted.share / (1 - wanted.share)))
+    chosen = own[np.arange(count) * len(own) // count]
+    held_out = [_middle(plane, side) for plane in validation_photos(wanted, photos, wanted.validation).values()]
+    return np.concatenate([drawn[:images], chosen, np.stack(held_out)]), images + count
+
+
+def _middle(plane: Codes, side: int) -> Codes:
+    top, left = ((length - side) // 2 for length in plane.shape)
+    return plane[top : top + side, left : left + side]
 
 
 def _draw_small(recipe: Recipe, large: Codes, folder: Path) -> None:
@@ -98,10 +134,10 @@ def draw_batch(pool: Pool, recipe: Recipe, step: int, margin: int) -> Batch:
     degradation, level = recipe.degradation, 0.0
     if degradation is None or pool.degraded is None or rng.random() < degradation.clean_share:
         kinds = rng.choice(len(KINDS), size, p=_shares(recipe))
-        images = rng.integers(recipe.pool.images, size=size)
+        images = rng.integers(pool.trained, size=size)
         small = [pool.small[image, kind] for image, kind in zip(images, kinds, strict=True)]
     else:
-        chosen = _of_one_level(pool.degraded, recipe.pool.images * degradation.variants, rng, size)
+        chosen = _of_one_level(pool.degraded, pool.trained * degradation.variants, rng, size)
         images = chosen // degradation.variants
         small = [pool.degraded.small[index] for index in chosen]
         told = float(np.sqrt(np.mean(pool.degraded.levels[chosen] ** 2)))

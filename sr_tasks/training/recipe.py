@@ -59,7 +59,7 @@ class PhotosRecipe(_Strict):
     """Photographs trained on beside the synthetic images; they lie in a folder that the command names."""
 
     list_sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Of the folder's photos.csv.")
-    share: float = Field(gt=0, le=1, description="Of the patches; the others are of synthetic images.")
+    share: float = Field(gt=0, le=1, description="Of the patches, or with degradation of the images; others are drawn.")
     validation: int = Field(default=12, ge=1, description="How many photographs of the validation split are measured.")
 
 
@@ -106,7 +106,7 @@ class Recipe(_Strict):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     seed: int = Field(ge=0)
-    scale: Literal[2, 4] = 2
+    scale: Literal[1, 2, 4] = 2
     network: NetworkRecipe
     start: StartRecipe | None = None
     pool: PoolRecipe
@@ -126,11 +126,11 @@ class Recipe(_Strict):
         for label, shares in drawn:
             if any(share < 0 for share in shares.values()) or sum(shares.values()) <= 0:
                 raise ValueError(f"{label} needs shares of zero or more with a positive sum, not {dict(shares)}")
-        if self.photos is not None and self.degradation is not None:
-            raise ValueError("photos do not go with degradation")
         only = {"fourier_weight", "last_stage"} & self.optimisation.model_fields_set
-        if self.photos is None and only:
-            raise ValueError(f"optimisation.{min(only)} needs photos")
+        if only and (self.photos is None or self.degradation is not None):
+            raise ValueError(f"optimisation.{min(only)} needs photos and no degradation")
+        if self.scale == 1 and (self.degradation is None or set(self.down_scaling) != {"bicubic"}):
+            raise ValueError("scale 1 makes nothing small: it needs degradation and down_scaling of bicubic alone")
         needed = self.optimisation.patch + 2 * (self.network.layers + 2)
         if self.scale * needed > self.pool.side:
             raise ValueError(
@@ -150,7 +150,8 @@ class Recipe(_Strict):
     def degradation_fingerprint(self) -> str:
         """The same of what the degraded images depend on besides."""
         degradation = self.degradation.model_dump_json() if self.degradation else ""
-        return _digest(f"{self.scale}:{sorted(self.down_scaling.items())}:{degradation}")
+        photos = f":{self.photos.model_dump_json()}" if self.photos and self.degradation else ""
+        return _digest(f"{self.scale}:{sorted(self.down_scaling.items())}:{degradation}{photos}")
 
 
 def _digest(text: str) -> str:

@@ -16,7 +16,7 @@ from sr_tasks.training.downscale import KINDS
 from sr_tasks.training.evaluate import luma_psnr
 from sr_tasks.training.export import export_onnx, read_convolutions
 from sr_tasks.training.network import LumaNet
-from sr_tasks.training.plot import write_plot
+from sr_tasks.training.plot import CURVES, RESTORING, write_plot
 from sr_tasks.training.pool import Pool, draw_batch, load_or_draw_pool
 from sr_tasks.training.recipe import Recipe, load_recipe
 
@@ -30,25 +30,34 @@ class Progress:
     seconds: float
     loss: float
     gain_bicubic_db: float
-    gain_area_db: float
-    gain_aliased_db: float
-    gain_blurred_db: float
+    """At scale 1 what is lost of a source without noise and compression, which bicubic leaves as it is."""
+
+    gain_area_db: float | None = None
+    gain_aliased_db: float | None = None
+    gain_blurred_db: float | None = None
     gain_degraded_db: float | None = None
     """On noisy and compressed versions, the level being told; only of a network with a level."""
 
 
 def run(
-    recipe_path: Path, out_dir: Path, *, resume: bool = False, report: Callable[[Progress], None] | None = None
+    recipe_path: Path,
+    out_dir: Path,
+    *,
+    resume: bool = False,
+    photos: Path | None = None,
+    seconds: float | None = None,
+    report: Callable[[Progress], None] | None = None,
 ) -> Path:
     """Train what `recipe_path` describes into `out_dir` and return the ONNX file written there.
 
     `out_dir` also gets training.csv, a plot of it, the drawn images and, every so many steps, a checkpoint. With
     `resume` a checkpoint found there is gone on from; the weights come out as if nothing had happened. `report` is
-    called after every measurement. Raises InputNotFound or UsageError for a recipe that is missing, invalid or not
+    called after every measurement. `photos` is the folder of the photographs, for a recipe that names some. With
+    `seconds` the schedule follows the clock instead of the steps, and ends then. Raises InputNotFound or UsageError for a recipe that is missing, invalid or not
     the checkpoint's.
     """
     recipe = load_recipe(recipe_path)
-    if recipe.photos is not None:
+    if recipe.photos is not None and photos is None:
         raise UsageError(f"The recipe {recipe.name} trains on photographs.", hint="Give their folder: --photos DIR.")
     out_dir.mkdir(parents=True, exist_ok=True)
     state = _start(recipe, recipe_path.parent)
@@ -56,11 +65,11 @@ def run(
     if resume and checkpoint.is_file():
         state.load(checkpoint, recipe.fingerprint())
         logger.info("Going on from step {} of {}", state.step, recipe.optimisation.steps)
-    pool = load_or_draw_pool(recipe, out_dir)
+    pool = load_or_draw_pool(recipe, out_dir, photos)
     cut_log(out_dir / LOG, [column.name for column in fields(Progress)], state.step)
     with threads(recipe.optimisation.threads):
-        _train(state, recipe, pool, out_dir, report)
-    write_plot(out_dir / LOG, out_dir / PLOT)
+        _train(state, recipe, pool, out_dir, seconds, report)
+    write_plot(out_dir / LOG, out_dir / PLOT, curves=RESTORING if recipe.scale == 1 else CURVES)
     return export_onnx(state.average, out_dir / f"{recipe.name}.onnx")
 
 
@@ -76,29 +85,33 @@ def _start(recipe: Recipe, folder: Path) -> Course[LumaNet]:
 
 
 def _train(
-    state: Course[LumaNet], recipe: Recipe, pool: Pool, out_dir: Path, report: Callable[[Progress], None] | None
+    state: Course[LumaNet],
+    recipe: Recipe,
+    pool: Pool,
+    out_dir: Path,
+    seconds: float | None,
+    report: Callable[[Progress], None] | None,
 ) -> None:
     plan, started = recipe.optimisation, time.monotonic() - state.seconds
-    while state.step < plan.last_step:
-        state.losses.append(one_step(state, recipe, pool))
+    is_last = state.step >= plan.last_step if seconds is None else state.seconds >= seconds
+    while not is_last:
+        progress = None if seconds is None else min(1.0, state.seconds / seconds)
+        state.losses.append(one_step(state, recipe, pool, progress))
         state.seconds = time.monotonic() - started
-        is_last = state.step == plan.last_step
+        is_last = state.step == plan.last_step if seconds is None else state.seconds >= seconds
         if state.step % plan.measure_every == 0 or is_last:
-            progress = _measure(state, recipe, pool)
+            measured = _measure(state, recipe, pool)
             state.losses.clear()
-            log_row(out_dir / LOG, asdict(progress))
-            logger.info(
-                "Step {step} of {steps}: loss {loss:.5f}, gain {gain_bicubic_db:+.2f} dB bicubic, {gain_area_db:+.2f} "
-                "area, {gain_aliased_db:+.2f} aliased, {gain_degraded_db} degraded, {seconds:.0f} s",
-                **asdict(progress),
-            )
+            log_row(out_dir / LOG, asdict(measured))
+            logger.info(" ".join(f"{name} {value}" for name, value in asdict(measured).items() if value is not None))
             if report is not None:
-                report(progress)
+                report(measured)
         if state.step % plan.checkpoint_every == 0 or is_last:
             state.save(out_dir / CHECKPOINT, recipe.fingerprint())
+            export_onnx(state.average, out_dir / f"{recipe.name}.onnx")
 
 
-def one_step(state: Course[LumaNet], recipe: Recipe, pool: Pool) -> float:
+def one_step(state: Course[LumaNet], recipe: Recipe, pool: Pool, progress: float | None) -> float:
     """Learn from one batch. Gives its loss."""
     plan = recipe.optimisation
     batch = draw_batch(pool, recipe, state.step, state.net.margin)
@@ -107,14 +120,14 @@ def one_step(state: Course[LumaNet], recipe: Recipe, pool: Pool) -> float:
         answer = state.net.interior(luma, batch.level)
     error = answer - torch.from_numpy(batch.target)
     loss = torch.sqrt(error * error + plan.charbonnier_epsilon**2).mean()
-    return state.descend(plan, loss)
+    return state.descend(plan, loss, progress)
 
 
 def _measure(state: Course[LumaNet], recipe: Recipe, pool: Pool) -> Progress:
     gains: dict[str, float] = {}
-    for position, kind in enumerate(KINDS):
+    for position, kind in enumerate(KINDS if recipe.scale > 1 else KINDS[:1]):
         differences = []
-        for index in range(recipe.pool.images, len(pool.large)):
+        for index in range(pool.trained, len(pool.large)):
             small = pool.small[index, position]
             truth = pool.large[index]
             differences.append(_gain(state.average, small, truth, 0.0))
@@ -123,7 +136,7 @@ def _measure(state: Course[LumaNet], recipe: Recipe, pool: Pool) -> Progress:
         variants = recipe.degradation.variants
         differences = [
             _gain(state.average, pool.degraded.small[i], pool.large[i // variants], float(pool.degraded.levels[i]))
-            for i in range(recipe.pool.images * variants, len(pool.degraded.levels))
+            for i in range(pool.trained * variants, len(pool.degraded.levels))
         ]
         gains["gain_degraded_db"] = round(float(np.mean(differences)), 4)
     return Progress(
