@@ -41,6 +41,9 @@ def build_graph(entry: ModelEntry, variant: GraphVariant) -> onnx.ModelProto:
 
 
 def _resample_luma(planes: PlaneGraph) -> int:
+    if planes.variant.scale == 1:
+        planes.copy("y")
+        return _OPSET
     planes.finish("y", planes.resample(planes.take("y"), "centred", "centred"), planes.variant.scale)
     return _OPSET
 

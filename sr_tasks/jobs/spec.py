@@ -9,6 +9,7 @@ from sr_tasks.errors import UsageError
 from sr_tasks.records.codecs import CODECS, Codec, Preset, VideoCodec
 from sr_tasks.records.layout import ANY, PixelWish
 from sr_tasks.records.rate import BITRATE_PATTERN, SIZE_PATTERN, amount
+from sr_tasks.records.restoration import Restoration, Strength
 from sr_tasks.records.sound import SOUND_PATTERN, SoundWish
 
 AUTO: Final = "auto"
@@ -68,6 +69,32 @@ class JobSpec(BaseModel):
         "not at all). Empty: measured from the source.",
         ge=0,
         le=32,
+        json_schema_extra={"section": "Enhancement"},
+    )
+    denoise: Strength = Field(
+        default="off",
+        title="Remove noise",
+        description="How much of the noise that is measured goes: by a network that is told how much there is, else by "
+        "FFmpeg's nlmeans.",
+        json_schema_extra={"section": "Enhancement"},
+    )
+    deblock: Strength = Field(
+        default="off",
+        title="Remove compression artefacts",
+        description="How much of what compression left goes: by a network that is told how much there is, else by "
+        "FFmpeg's fftdnoiz.",
+        json_schema_extra={"section": "Enhancement"},
+    )
+    deband: Strength = Field(
+        default="off",
+        title="Smooth bands",
+        description="Steps in what should be an even gradient are smoothed, by FFmpeg's deband.",
+        json_schema_extra={"section": "Enhancement"},
+    )
+    sharpen: Strength = Field(
+        default="off",
+        title="Sharpen",
+        description="Makes a soft picture sharper, by FFmpeg's unsharp, luma alone.",
         json_schema_extra={"section": "Enhancement"},
     )
     content: Content = Field(
@@ -210,6 +237,12 @@ class JobSpec(BaseModel):
     )
 
     @model_validator(mode="after")
+    def _level_is_said_once(self) -> Self:
+        if self.restore is not None and self.restoration.removes_errors:
+            raise ValueError("restore says a level and denoise or deblock a strength; leave one of them out")
+        return self
+
+    @model_validator(mode="after")
     def _codec_has_crf(self) -> Self:
         row = self.video_codec
         if row.crf is None and self.crf not in (None, 0):
@@ -255,6 +288,10 @@ class JobSpec(BaseModel):
     def sound(self) -> SoundWish:
         """What is asked of the sound."""
         return SoundWish.of(self.audio)
+
+    @property
+    def restoration(self) -> Restoration:
+        return Restoration(denoise=self.denoise, deblock=self.deblock, deband=self.deband, sharpen=self.sharpen)
 
     @property
     def video_codec(self) -> VideoCodec:

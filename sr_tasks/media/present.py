@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from sr_tasks.media.conform import conformed
 from sr_tasks.media.decoded import DecodedFrame
 from sr_tasks.media.fields import deinterlaced
+from sr_tasks.media.filtering import filtered
 from sr_tasks.records.media import PicturePlan
 
 
@@ -16,5 +17,7 @@ def presented(frames: Iterator[DecodedFrame], plan: PicturePlan, start_pts: int)
     may depend on its neighbours. They are not among the answers.
     """
     if plan.deinterlace != "none":
-        return conformed(deinterlaced(frames, plan, start_pts), plan)
-    return conformed((item for item in frames if item.pts >= start_pts), plan)
+        shown = deinterlaced(frames, plan, start_pts)
+    else:
+        shown = (item for item in frames if item.pts >= start_pts)
+    return filtered(conformed(shown, plan), plan.filters)

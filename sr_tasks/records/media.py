@@ -78,6 +78,8 @@ class PicturePlan(BaseModel):
     `color_range` says otherwise."""
     color_range: int = 0
     """AVColorRange that pictures of full range are brought to. 0: they keep theirs. Only with a `pix_fmt`."""
+    filters: str = ""
+    """A chain of FFmpeg's filters that restore what was converted, each frame by itself. Empty: none."""
 
 
 UNTOUCHED: Final = PicturePlan()

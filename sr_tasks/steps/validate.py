@@ -125,7 +125,7 @@ def _is_again(spec: JobSpec, identity: str, choice: Choice, folder: JobFolder) -
     return (
         folder.load("spec", JobSpec) == spec
         and source.identity == identity
-        and (source.model, source.level) == (choice.model, choice.level)
+        and (source.model, source.level, source.media.picture.filters) == (choice.model, choice.level, choice.filters)
     )
 
 
@@ -225,6 +225,10 @@ def _with_pixel_notes(fate: StreamPlan, video: VideoInfo) -> StreamPlan:
 def record_of(looked_at: LookedAt, choice: Choice) -> SourceRecord:
     """What `validate` leaves, without a rehearsal."""
     found, output = looked_at.found, looked_at.output
+    media = found.media
+    if choice.filters:
+        picture = media.picture.model_copy(update={"filters": choice.filters})
+        media = media.model_copy(update={"picture": picture})
     return SourceRecord(
         uri=looked_at.source.uri,
         output_uri=output.uri,
@@ -232,7 +236,7 @@ def record_of(looked_at: LookedAt, choice: Choice) -> SourceRecord:
         local_path=str(looked_at.path),
         size_bytes=looked_at.stat.size_bytes,
         identity=looked_at.stat.identity,
-        media=found.media,
+        media=media,
         display_matrix=found.display_matrix,
         mastering_display_hex=found.mastering_display_hex,
         content_light_level_hex=found.content_light_level_hex,

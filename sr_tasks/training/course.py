@@ -49,7 +49,7 @@ class Course(Generic[Net]):
         return cls(net=net, average=average.requires_grad_(False), optimiser=optimiser)
 
     def descend(self, plan: OptimisationRecipe, loss: Tensor, progress: float | None = None) -> float:
-        """One step down `loss` at `progress` 0..1 of the training, by default what part of the steps is done; its value."""
+        """One step down `loss`, and its value. `progress` 0..1: by default what part of the steps is done."""
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(plan, self.step, progress)
         self.optimiser.zero_grad(set_to_none=True)

@@ -51,10 +51,10 @@ def run(
     """Train what `recipe_path` describes into `out_dir` and return the ONNX file written there.
 
     `out_dir` also gets training.csv, a plot of it, the drawn images and, every so many steps, a checkpoint. With
-    `resume` a checkpoint found there is gone on from; the weights come out as if nothing had happened. `report` is
-    called after every measurement. `photos` is the folder of the photographs, for a recipe that names some. With
-    `seconds` the schedule follows the clock instead of the steps, and ends then. Raises InputNotFound or UsageError for a recipe that is missing, invalid or not
-    the checkpoint's.
+    `resume` a checkpoint found there is gone on from; the weights come out as if nothing had happened. `photos` is the
+    folder of the photographs, for a recipe that names some. With `seconds` the schedule follows the clock instead of
+    the steps, and ends then. `report` is called after every measurement. Raises InputNotFound or UsageError for a
+    recipe that is missing, invalid or not the checkpoint's.
     """
     recipe = load_recipe(recipe_path)
     if recipe.photos is not None and photos is None:

@@ -178,3 +178,29 @@ def test_manifest_and_report_say_why(enhance: Enhance, clips: dict[str, Path]) -
     assert "the default of scale 2" in manifest["model"]["reason"]
     assert manifest["source"]["degradation"]["level"] < 4.5
     assert "the default of scale 2" in Path(result["report"]).read_text()
+
+
+def test_a_wish_tells_a_network_part_of_what_was_measured_and_filters_serve_a_model_that_is_told_nothing(
+    validated: Validated,
+) -> None:
+    light, strong = validated("noisy", denoise="light"), validated("noisy", "strong", denoise="strong")
+    assert light.model == strong.model == "mend@1"
+    assert light.degradation is not None
+    assert 1.5 <= light.level < light.degradation.noise < strong.level
+    assert not light.media.picture.filters
+    plain = validated("noisy", "plain", model="clean", denoise="light")
+    assert plain.level == 0.0
+    assert "nlmeans" in plain.media.picture.filters
+    assert plain.media.picture.filters in plain.model_reason
+
+
+def test_what_is_sharpened_is_denoised_before_by_a_filter(validated: Validated) -> None:
+    both = validated("noisy", denoise="medium", sharpen="medium")
+    assert (both.model, both.level) == ("clean@1", 0.0)
+    assert both.media.picture.filters.index("nlmeans") < both.media.picture.filters.index("unsharp")
+
+
+def test_a_retry_keeps_the_filters_and_another_wish_gets_others(validated: Validated) -> None:
+    first = validated("noisy", sharpen="light")
+    assert validated("noisy", sharpen="light") == first
+    assert validated("noisy", sharpen="strong").media.picture.filters != first.media.picture.filters

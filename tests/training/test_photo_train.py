@@ -233,3 +233,29 @@ def test_a_device_that_is_not_there_is_refused(photos: Path, tmp_path: Path, mon
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UsageError, match="cuda"):
         run_all([recipe_file(tmp_path, photos)], tmp_path, Options(photos=photos, device="cuda"))
+
+
+def test_a_network_of_the_size_of_its_source_learns_to_restore_photographs_by_the_clock(tmp_path: Path) -> None:
+    rows = ["file,split,source,path,licence"]
+    for index in range(5):
+        split, size = ("train", (SIDE, SIDE)) if index < 3 else ("validation", (SIDE + 4, SIDE + 20))
+        cv2.imwrite(str(tmp_path / f"{index}.png"), scene(index, *size))
+        rows.append(f"{index}.png,{split},tests,{index}.png,CC0-1.0")
+    (tmp_path / "photos.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    plain = yaml.safe_load(recipe_file(tmp_path, tmp_path).read_text())
+    changes = {
+        "scale": 1,
+        "pool": plain["pool"] | {"side": SIDE},
+        "down_scaling": {"bicubic": 1.0},
+        "degradation": {"variants": 2, "kinds": {"noise": 1.0}, "noise_sigma_max": 25.0, "clean_share": 0.1},
+        "optimisation": {"steps": 400, "batch": 4, "patch": 12, "learning_rate": 0.01, "measure_every": 40},
+    }
+    recipe = recipe_file(tmp_path, tmp_path, **changes)
+    weights = train.run(recipe, tmp_path / "out", photos=tmp_path, seconds=1.5)
+    rows_logged = log_rows(tmp_path / "out")
+    assert float(rows_logged[-1]["gain_degraded_db"]) > 0
+    assert rows_logged[-1]["gain_area_db"] == ""
+    level = 12.0
+    assert onnx_upscaler(weights, level=level)(np.zeros((9, 11), np.float32)).shape == (9, 11)
+    with pytest.raises(UsageError, match="does not train beside others"):
+        run_all([recipe], tmp_path / "many", Options(photos=tmp_path))

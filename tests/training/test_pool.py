@@ -60,7 +60,7 @@ def test_a_batch_is_given_by_its_step_alone(recipe: Recipe, pool: Pool) -> None:
 
 
 def test_held_out_images_are_never_trained_on(recipe: Recipe, pool: Pool) -> None:
-    marked = Pool(large=pool.large.copy(), small=pool.small.copy())
+    marked = Pool(large=pool.large.copy(), small=pool.small.copy(), trained=pool.trained)
     marked.large[:], marked.small[:] = 0, 0
     marked.large[recipe.pool.images :] = 255
     assert all(draw_batch(marked, recipe, step, MARGIN).target.max() == 0 for step in range(20))

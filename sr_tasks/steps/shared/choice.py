@@ -9,6 +9,7 @@ from sr_tasks.errors import LicenceNotAllowed, ModelRejected, QualityRefused, Us
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import AUTO, JobSpec
 from sr_tasks.media.degradation import measure_frames
+from sr_tasks.media.filtering import require_format
 from sr_tasks.records.degradation import Degradation
 from sr_tasks.records.job import SourceRecord
 from sr_tasks.records.media import MediaInfo, VideoInfo
@@ -20,7 +21,9 @@ from sr_tasks.steps.shared.first_look import measured
 from sr_tasks.steps.shared.source import first_bounds
 from sr_tasks.steps.shared.still import luma_of
 
-_DECIDING = ("source", "scale", "model", "restore", "content", "tenant")
+_DECIDING = (
+    "source", "scale", "model", "restore", "denoise", "deblock", "deband", "sharpen", "content", "tenant"
+)  # fmt: skip
 """Fields of a request that the choice depends on."""
 
 
@@ -32,6 +35,8 @@ class Choice:
     reason: str
     level: float
     degradation: Degradation | None
+    filters: str = ""
+    """Of FFmpeg, for the picture plan."""
 
 
 def require_possible(spec: JobSpec, settings: Settings) -> None:
@@ -51,19 +56,31 @@ def choose(spec: JobSpec, path: Path, media: MediaInfo, job_id: str, settings: S
     registry = Registry.of(settings)
     degradation: Degradation | None = None
     name, why = spec.model, "asked for"
-    if spec.model == AUTO:
+    if spec.model == AUTO or spec.restoration.removes_errors:
         degradation = _measured(path, media, settings)
+    if spec.model == AUTO and degradation is not None:
         name, route = load_routing(settings).choose(_facts(spec, media.video, degradation))
         why = f"auto: {_stated(spec, degradation)}, scale {spec.scale} -> {name}, {route}"
     entry, channel = registry.resolve(name, job_id)
     _require_fit(entry, spec, settings)
     if entry.card.level is not None and spec.restore is None and degradation is None:
         degradation = _measured(path, media, settings)
+    level = _level(entry, spec, degradation)
+    is_told = entry.card.level is not None and spec.restoration.suits_network
+    filters = spec.restoration.filters(degradation, media.video.bit_depth, is_told=is_told)
+    if filters and media.still is not None:
+        raise UsageError(
+            f"{path.name} is a still picture, and FFmpeg's filters {filters} are for videos alone.",
+            hint="Leave deband and sharpen off, and let `model` be auto or one that is told a level.",
+        )
+    require_format(filters, media.video.pix_fmt)
+    why = f"{why}, {channel}" if channel != why else why
     return Choice(
         model=entry.label,
-        reason=f"{why}, {channel}" if channel != why else why,
-        level=_level(entry, spec, degradation),
+        reason=f"{why}; filters before it: {filters}" if filters else why,
+        level=level,
         degradation=degradation,
+        filters=filters,
     )
 
 
@@ -87,7 +104,10 @@ def kept(spec: JobSpec, identity: str, folder: JobFolder) -> Choice | None:
     failure = folder.failure()
     if failure is not None and failure.code in (QualityRefused.code, ModelRejected.code):
         return None
-    return Choice(model=source.model, reason=source.model_reason, level=source.level, degradation=source.degradation)
+    return Choice(
+        model=source.model, reason=source.model_reason, level=source.level, degradation=source.degradation,
+        filters=source.media.picture.filters,
+    )  # fmt: skip
 
 
 def _facts(spec: JobSpec, video: VideoInfo, degradation: Degradation) -> Facts:
@@ -95,16 +115,29 @@ def _facts(spec: JobSpec, video: VideoInfo, degradation: Degradation) -> Facts:
         scale=spec.scale,
         content=spec.content,
         tenant=spec.tenant,
-        degradation=degradation if spec.restore is None else degradation.at(spec.restore),
+        degradation=_to_choose_for(spec, degradation),
         width=video.width,
         height=video.height,
     )
 
 
+def _to_choose_for(spec: JobSpec, degradation: Degradation) -> Degradation:
+    """What the model is chosen for: what was measured, unless something else was asked for or filters do it."""
+    if spec.restore is not None:
+        return degradation.at(spec.restore)
+    if not spec.restoration.removes_errors:
+        return degradation
+    if not spec.restoration.suits_network:
+        return degradation.at(0.0)
+    return degradation.at(max(degradation.level, spec.restoration.level(degradation)))
+
+
 def _stated(spec: JobSpec, degradation: Degradation) -> str:
-    if spec.restore is None:
-        return str(degradation)
-    return f"{degradation.at(spec.restore)} as asked for"
+    if spec.restore is not None:
+        return f"{degradation.at(spec.restore)} as asked for"
+    if spec.restoration.suits_network:
+        return f"{degradation}, to be removed {spec.restoration.level(degradation):.1f}"
+    return str(degradation)
 
 
 def _level(entry: ModelEntry, spec: JobSpec, degradation: Degradation | None) -> float:
@@ -112,6 +145,8 @@ def _level(entry: ModelEntry, spec: JobSpec, degradation: Degradation | None) ->
         return 0.0
     if spec.restore is not None:
         return spec.restore
+    if spec.restoration.removes_errors and degradation is not None:
+        return spec.restoration.level(degradation) if spec.restoration.suits_network else 0.0
     return degradation.told if degradation is not None else 0.0
 
 

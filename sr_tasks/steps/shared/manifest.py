@@ -58,6 +58,7 @@ def build(folder: JobFolder) -> dict[str, Any]:
             "version": prepared.version,
             "reason": source.model_reason,
             "level": source.level,
+            "filters": source.media.picture.filters,
             "sha256": prepared.weights_sha256,
             "prepared_key": prepared.key,
             "cache_hit": model.cache_hit,

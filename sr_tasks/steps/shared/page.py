@@ -76,11 +76,17 @@ def _settings(spec: JobSpec, source: SourceRecord, chunks: int, rate: RateRecord
     return {
         "Model chosen": source.model_reason,
         "Source's degradation": "not measured" if measured is None else f"{measured}, in 8-bit codes",
-        "Restoration": f"level {source.level:.1f}" if source.level else "none",
+        "Restoration": _restoration(source),
         "Scale": f"{spec.scale}x",
         **written,
         "Quality gate": "on" if spec.gate else "off",
     }
+
+
+def _restoration(source: SourceRecord) -> str:
+    parts = [f"level {source.level:.1f}"] if source.level else []
+    parts += [f"FFmpeg's filters {filters}"] if (filters := source.media.picture.filters) else []
+    return "; ".join(parts) or "none"
 
 
 def _crf(spec: JobSpec, rate: RateRecord | None) -> str:
