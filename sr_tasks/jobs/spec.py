@@ -32,7 +32,7 @@ class JobSpec(BaseModel):
     source: str = Field(
         default="",
         title="Source",
-        description="The video to enhance: a path, `file://...` or `s3://bucket/key`.",
+        description="The video or picture to enhance: a path, `file://...` or `s3://bucket/key`.",
         max_length=4096,
         json_schema_extra={"section": "Files"},
     )

@@ -12,6 +12,8 @@ from loguru import logger
 from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.pictures.reading import read
+from sr_tasks.pictures.samples import planes_of
 from sr_tasks.records.assessment import Assessment, Verdict
 from sr_tasks.records.job import ModelRecord, OutputRecord, PlanRecord, SourceRecord
 from sr_tasks.registry.channels import is_drawn
@@ -122,6 +124,10 @@ def _paired(other: str, folder: JobFolder, settings: Settings, chunk: int | None
     if entries[0].card.kind == "style":
         return PairedResult()  # a style is not meant to give its source back
     chosen, count = (chunks, FRAMES) if chunk is None else (chunks[chunk : chunk + 1], SHADOW_FRAMES)
-    frames = sampled(Path(source.local_path), source.media.picture, chosen, source.media.video.bit_depth, count)
+    path, media = Path(source.local_path), source.media
+    if media.still is None:
+        frames = sampled(path, media.picture, chosen, media.video.bit_depth, count)
+    else:
+        frames = [planes_of(read(path)[1])]
     own, against = (Party(entry=entry, variant=source.variant(spec.scale, entry.card)) for entry in entries)
     return paired_test(own, against, frames, settings)
