@@ -32,10 +32,12 @@ _BUSY: Final = frozenset({429, 502, 503, 504})
 _ENDED: Final = frozenset({Status.COMPLETED, Status.FAILED})
 
 
-class ApiRefused(SrError):
-    """The server refused a call for a reason that is none of a job's."""
+class ApiRefused(Exception):
+    """The server refused a call for a reason that no job fails for. `code` is that of its problem, or empty."""
 
-    code = "API_REFUSED"
+    def __init__(self, message: str, *, hint: str = "", status: int, code: str = "") -> None:
+        super().__init__(f"{message} {hint}".rstrip())
+        self.message, self.hint, self.status, self.code = message, hint, status, code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,16 +85,17 @@ def _pause_s(answer: httpx.Response | httpx.TransportError, attempt: int) -> flo
     return min(float(told) if told.isdigit() else 0.5 * 2**attempt, _LONGEST_PAUSE_S)
 
 
-def _refusal(answer: httpx.Response) -> SrError:
+def _refusal(answer: httpx.Response) -> SrError | ApiRefused:
     """The error that an answer stands for."""
+    status, request = answer.status_code, answer.request
     try:
         problem = _read(answer, Problem)
     except ValidationError:
-        return ApiRefused(f"The server answered {answer.status_code} to {answer.request.method} {answer.request.url}.")
+        return ApiRefused(f"The server answered {status} to {request.method} {request.url}.", status=status)
     kind = known_errors().get(problem.code)
     if kind is not None:
         return kind(problem.detail, hint=problem.hint)
-    return ApiRefused(f"{problem.detail} ({problem.status} {problem.code})", hint=problem.hint)
+    return ApiRefused(problem.detail, hint=problem.hint, status=status, code=problem.code)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +175,7 @@ class Talk:
                     yield from self.send(piece)
                 except ApiRefused as exc:
                     # A piece that broke off and was sent again: the server says where it goes on.
-                    if "WRONG_OFFSET" not in exc.message:
+                    if exc.code != "WRONG_OFFSET":
                         raise
         whole = yield from self.read(Call(method="GET", path=where), UploadDetail)
         return whole.source or ""
