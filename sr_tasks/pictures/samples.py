@@ -12,6 +12,9 @@ from sr_tasks.planes.rgb import from_ycbcr, to_ycbcr
 from sr_tasks.records.layout import PlaneLayout
 from sr_tasks.records.pictures import PictureFacts
 
+_BAND_ROWS = 128
+"""Rows converted at a time, so that the arithmetic takes little memory beside the picture."""
+
 
 def layout_of(facts: PictureFacts) -> PlaneLayout:
     """Of the planes: two more bits than 8-bit colours have, from which every code of R, G and B comes back."""
@@ -29,10 +32,15 @@ def planes_of(picture: Picture) -> Planes:
     if is_gray:
         planes: Any = (np.ascontiguousarray(picture.samples[:, :, 0]),)
     else:
-        red, green, blue = (picture.samples[:, :, place] for place in range(3))
-        values = to_ycbcr(red, green, blue, picture.bits, layout.bit_depth)
+        rows, columns = picture.samples.shape[:2]
         peak = 2**layout.bit_depth - 1
-        planes = tuple(np.clip(np.floor(value + np.float32(0.5)), 0, peak).astype(np.uint16) for value in values)
+        planes = tuple(np.empty((rows, columns), np.uint16) for _ in range(3))
+        for top in range(0, rows, _BAND_ROWS):
+            band = picture.samples[top : top + _BAND_ROWS]
+            red, green, blue = (band[:, :, place] for place in range(3))
+            values = to_ycbcr(red, green, blue, picture.bits, layout.bit_depth)
+            for plane, value in zip(planes, values, strict=True):
+                plane[top : top + _BAND_ROWS] = np.clip(np.floor(value + np.float32(0.5)), 0, peak)
     if picture.alpha is None:
         return tuple(planes)
     alpha = picture.alpha.astype(planes[0].dtype)
@@ -59,8 +67,12 @@ def picture_of(planes: Planes, alpha: Plane | None, like: Picture) -> Picture:
         samples: Any = planes[0][:, :, np.newaxis]
     else:
         bits = _layout(is_gray=False, bits=like.bits).bit_depth
-        y, u, v = planes
-        samples = np.dstack(from_ycbcr(y, u, v, bits, like.bits))
+        rows, columns = planes[0].shape
+        samples = np.empty((rows, columns, 3), np.uint8 if like.bits == 8 else np.uint16)
+        for top in range(0, rows, _BAND_ROWS):
+            y, u, v = (plane[top : top + _BAND_ROWS] for plane in planes)
+            for place, channel in enumerate(from_ycbcr(y, u, v, bits, like.bits)):
+                samples[top : top + _BAND_ROWS, :, place] = channel
     return Picture(samples=samples, alpha=alpha, metadata=like.metadata)
 
 
