@@ -1,4 +1,8 @@
-"""A network taken into a larger graph: its nodes copied, its constants and unit range folded. Never touches files."""
+"""A network taken into a larger graph: its nodes copied, its constants and unit range folded. Never touches files.
+
+A registered network takes values from 0 to 1. The graph around it works with integer codes. So the network's nodes and
+weights are copied under names of their own, and what depends on constants alone is computed once.
+"""
 
 from collections import Counter
 from dataclasses import dataclass

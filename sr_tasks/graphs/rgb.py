@@ -1,4 +1,8 @@
-"""The ends of a graph around a network of R, G, B: planes to R'G'B' and back. Arithmetic of colour is in `color`."""
+"""The ends of a graph around a network of R, G, B: planes to R'G'B' and back. Arithmetic of colour is in `color`.
+
+Video keeps colour at half the size of luma. So the graph enlarges chroma, converts to R'G'B' for the network, converts
+its answer back, and makes chroma small again. All of it happens inside the graph: no RGB frame exists outside.
+"""
 
 from typing import Final
 

@@ -1,4 +1,9 @@
-"""The frame loop: decode -> infer -> encode, overlapped in threads with bounded queues, planes in and planes out."""
+"""The frame loop: decode -> infer -> encode, overlapped in threads with bounded queues, planes in and planes out.
+
+One thread decodes, several infer, and the caller's thread encodes. Frames may be inferred in any order; they are
+written in the order in which they were decoded. The number of frames under way is bounded, so memory does not grow
+with the length of a chunk. An error in any thread ends all of them and reaches the caller.
+"""
 
 import queue
 import threading

@@ -1,4 +1,10 @@
-"""A session for frames of any size over a session for windows of one size. Cuts and joins planes; knows no runtime."""
+"""A session for frames of any size over a session for windows of one size. Cuts and joins planes; knows no runtime.
+
+A frame that does not fit into memory is cut into windows of one size, which overlap. Of a network that can be cut
+exactly, only the part of an answer that the window's edge cannot have changed is kept, so the result has the same bytes
+as the whole frame. Of other networks, neighbouring answers are blended where they overlap. Sums are whole numbers in a
+fixed order: keep it so, or results depend on the number of threads.
+"""
 
 from concurrent.futures import FIRST_EXCEPTION, Executor, Future, wait
 from typing import TypeVar

@@ -1,6 +1,8 @@
 """Admission: which jobs may be at work at a time, and who is next. Small files under `<workdir>/admission/`.
 
-Who still lives its caller says; nothing has to be given back. Starts no job and fetches nothing.
+Each job that waits writes a file and asks again every few seconds. All of them read the same files and apply the same
+rule, so they agree on who is next without a server. The caller says which jobs are alive. The slot of a
+job that is no longer alive is free, so a job that was killed holds up nobody. Starts no job and fetches nothing.
 """
 
 import json

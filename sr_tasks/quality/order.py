@@ -1,4 +1,9 @@
-"""Checks that frames are in their places: none swapped, repeated, frozen or black. Keeps the frame before, no more."""
+"""Checks that frames are in their places: none swapped, repeated, frozen or black. Keeps the frame before, no more.
+
+Each output frame, made small, is compared with its own source frame, with the neighbours of that frame, and with the
+output before it. A frame that is closer to a neighbour's source than to its own is in a wrong place. Source frames that
+hardly differ are left out: noise alone would decide which is closer.
+"""
 
 from dataclasses import dataclass
 

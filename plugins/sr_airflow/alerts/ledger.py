@@ -1,7 +1,8 @@
-"""What was told, what is held back and what is still to be sent, in one small file. Sends nothing itself.
+"""The ledger of alerts: which were sent, which wait for a digest, which are still to be sent. Sends nothing itself.
 
-The first alert of a group goes out at once and opens a quiet time; what comes in it is counted and told in one digest
-at its end. A message stays in the outbox until every channel took it, so a dead Slack or a killed process loses none.
+The first alert of a group is sent at once and begins a quiet time. Alerts of the same group in that time are counted
+and sent together in one digest at its end. A message stays in the outbox until every channel has taken it, so a channel
+that does not answer or a process that is killed loses none. All of it is one small file.
 """
 
 import secrets

@@ -1,4 +1,9 @@
-"""Messages a trigger has passed on and holds until their jobs are accepted. Talks to Airflow, to no queue."""
+"""Messages that a trigger has passed on and holds until Airflow has accepted their jobs. Talks to Airflow, to no queue.
+
+A queue gives a message again if it is not confirmed. A message that is confirmed too early is lost when Airflow stops
+before the job exists. So a message is handed back as done only once Airflow has accepted all of its jobs, and as
+late if that takes too long.
+"""
 
 import asyncio
 import time
