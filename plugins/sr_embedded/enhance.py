@@ -79,7 +79,8 @@ def _sample(values: Mapping[str, Any], notice: Notice) -> dict[str, Any]:
     source.parent.mkdir(exist_ok=True)
     notice(f"No INPUT given: making a sample clip, {source}")
     sample.render(source)
-    output = source.with_name(f"sample_x{values.get('scale', 2)}.mp4")
+    size = values.get("size") or f"x{values.get('scale', 2)}"
+    output = source.with_name(f"sample_{size}.mp4")
     return {"output": str(output), **values, "source": str(source), "overwrite": True}
 
 

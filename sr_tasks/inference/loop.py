@@ -60,7 +60,7 @@ def upscale_chunk(
         planes, results = planes_of(item.frame), planes_of(frame)
         session.infer((planes[:3],), results[:3])
         for alpha, result in zip(planes[3:], results[3:], strict=True):
-            result[:] = enlarged(alpha, result.shape[0] // alpha.shape[0], item.frame.format.components[0].bits)
+            result[:] = enlarged(alpha, result.shape, item.frame.format.components[0].bits)
         return frame, item.pts, item.captions
 
     finished = False

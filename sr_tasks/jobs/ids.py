@@ -19,7 +19,7 @@ def new_job_id(spec: JobSpec) -> str:
     """A run id that tells people what it is: `clip-x2-20261120T101530-ab12`."""
     stem = PurePosixPath(unquote(urlsplit(spec.source).path)).stem
     slug = re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:40] or "video"
-    return f"{slug}-x{spec.scale}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+    return f"{slug}-{spec.size_name}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
 
 
 def id_of_key(key: str, user: str) -> str:

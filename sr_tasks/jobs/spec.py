@@ -1,6 +1,6 @@
 """JobSpec: the one request schema. Dag params, REST bodies and the command line are made from it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -8,8 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from sr_tasks.errors import UsageError
 from sr_tasks.records.codecs import CODECS, Codec, Preset, VideoCodec
 from sr_tasks.records.layout import ANY, PixelWish
+from sr_tasks.records.media import VideoInfo
 from sr_tasks.records.rate import BITRATE_PATTERN, SIZE_PATTERN, amount
 from sr_tasks.records.restoration import Restoration, Strength
+from sr_tasks.records.sizes import AUTO_SCALES, NAMED, Size, network_scale, output_size
 from sr_tasks.records.sound import SOUND_PATTERN, SoundWish
 
 AUTO: Final = "auto"
@@ -19,6 +21,9 @@ Strip = Literal["nothing", "location", "device", "all"]
 ReviewWish = Literal["auto", "always", "never"]
 Priority = Literal["low", "normal", "high"]
 ChromaWish = Literal["auto", "420", "422", "444"]
+
+BETWEEN: Final = 3
+"""The scale that a network need not have: it enlarges further, and the rest is resampled."""
 
 
 _DEFAULT_CRFS = ", ".join(f"{row.crf} for {row.name}" for row in CODECS.values() if row.crf is not None)
@@ -39,7 +44,7 @@ class JobSpec(BaseModel):
     output: str | None = Field(
         default=None,
         title="Output",
-        description="Where to put the result. Empty: beside the source, with `_x2` or `_x4` in the name.",
+        description="Where to put the result. Empty: beside the source, with scale or size in the name, such as `_x2`.",
         max_length=4096,
         json_schema_extra={"section": "Files"},
     )
@@ -49,10 +54,18 @@ class JobSpec(BaseModel):
         description="Off: a job whose output is there already is refused.",
         json_schema_extra={"section": "Files"},
     )
-    scale: Literal[1, 2, 4] = Field(
+    scale: Literal[1, 2, 3, 4] = Field(
         default=2,
         title="Scale",
         description="How many times as wide and high the output is; 1 restores or stylises at the same size.",
+        json_schema_extra={"section": "Enhancement"},
+    )
+    size: str | None = Field(
+        default=None,
+        title="Size",
+        description=f"In place of a scale: {', '.join(NAMED)} or `WIDTHxHEIGHT`. The picture fits inside, its shape "
+        "kept. Empty: as the scale says.",
+        pattern=rf"^({'|'.join(NAMED)}|[1-9][0-9]{{1,4}}x[1-9][0-9]{{1,4}})$",
         json_schema_extra={"section": "Enhancement"},
     )
     model: str = Field(
@@ -283,6 +296,35 @@ class JobSpec(BaseModel):
         if self.bit_depth is None and self.chroma == "auto":
             return ANY
         return PixelWish(bit_depth=self.bit_depth, chroma=None if self.chroma == "auto" else self.chroma)
+
+    def output_size(self, video: VideoInfo) -> Size:
+        """Width and height in px of the output's coded picture."""
+        return output_size(video, self.scale, self.size)
+
+    def network_scale(self, video: VideoInfo, scales: Sequence[int] = AUTO_SCALES) -> int:
+        """How far the network enlarges, of the `scales` that it has: the smallest that reaches the output. What is left
+        is resampled. Raises UsageError for a size that the source has already, or that is out of reach."""
+        if self.size is None and (self.scale != BETWEEN or self.scale in scales):
+            return self.scale
+        size, name = self.output_size(video), f"{video.width}x{video.height}"
+        if size[0] < video.width or size[1] < video.height or (size == (video.width, video.height) and 1 not in scales):
+            raise UsageError(
+                f"size={self.size} would make {size[0]}x{size[1]} of a source of {name}, which is not larger.",
+                hint="Ask for a larger size, or for scale 1 and a model that restores or stylises.",
+            )
+        found = network_scale(video, size, scales)
+        if found is None:
+            raise UsageError(
+                f"{size[0]}x{size[1]} is out of reach for a source of {name}; the network enlarges up to "
+                f"{max(scales)} times.",
+                hint="Ask for a smaller size, or choose another model.",
+            )
+        return found
+
+    @property
+    def size_name(self) -> str:
+        """The size or the scale in a word, such as `1080p` or `x2`."""
+        return self.size or f"x{self.scale}"
 
     @property
     def sound(self) -> SoundWish:

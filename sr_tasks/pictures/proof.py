@@ -53,7 +53,7 @@ def _alpha(before: Picture, after: Picture, scale: int) -> Finding:
     found = alike(after, before).alpha
     if before.alpha is None or found is None:
         return Finding(check="Alpha", ok=False, detail="source and output do not both have alpha")
-    wanted = before.alpha if scale == 1 else enlarged(before.alpha, scale, before.bits)
+    wanted = before.alpha if scale == 1 else enlarged(before.alpha, found.shape, before.bits)
     codes = float(np.mean(np.abs(found.astype(np.float32) - wanted.astype(np.float32))))
     off = codes / (257 if before.bits == 16 else 1)
     return Finding(check="Alpha", ok=off <= _ALPHA_OFF, detail=f"off by {off:.2f} of 255 codes on average")

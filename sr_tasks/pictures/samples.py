@@ -57,7 +57,7 @@ def enlarge(picture: Picture, infer: Callable[[Planes], Planes], scale: int) -> 
     large = infer(planes)
     alpha: Plane | None = None
     if picture.alpha is not None:
-        alpha = picture.alpha if scale == 1 else enlarged(picture.alpha, scale, picture.bits)
+        alpha = picture.alpha if scale == 1 else enlarged(picture.alpha, large[0].shape, picture.bits)
     return picture_of(large, alpha, picture), planes, large
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_tasks.planes.arrays import Plane, Planes, dtype_of
+from sr_tasks.planes.fitting import fit
 from sr_tasks.planes.resample import RADIUS, phase_taps
 from sr_tasks.records.layout import PlaneLayout
 
@@ -44,8 +45,13 @@ def on_black(planes: Planes, alpha: Plane, layout: PlaneLayout, *, is_full_range
     )
 
 
-def enlarged(alpha: Plane, scale: int, bit_depth: int) -> Plane:
-    """Alpha at `scale` times its size by the fixed kernel that enlarges chroma, cut to 0..opaque."""
+def enlarged(alpha: Plane, shape: tuple[int, ...], bit_depth: int) -> Plane:
+    """Alpha at a larger size by the fixed kernel that enlarges chroma, cut to 0..opaque."""
+    scale, peak = shape[0] // alpha.shape[0], 2**bit_depth - 1
+    if shape != (scale * alpha.shape[0], scale * alpha.shape[1]):
+        fitting = np.empty(shape, alpha.dtype)
+        fit(alpha, fitting, (alpha.shape[0] / shape[0], alpha.shape[1] / shape[1]), peak=peak)
+        return fitting
     taps = phase_taps(scale, "centred").astype(np.float32)
     value = alpha.astype(np.float32)
     for axis in (0, 1):
@@ -55,7 +61,7 @@ def enlarged(alpha: Plane, scale: int, bit_depth: int) -> Plane:
         for phase in range(scale):
             result[phase::scale] = sum(tap * padded[n : n + len(lines)] for n, tap in enumerate(taps[phase]))
         value = np.moveaxis(result, 0, axis)
-    rounded: Plane = np.clip(np.floor(value + 0.5), 0, 2**bit_depth - 1).astype(alpha.dtype)
+    rounded: Plane = np.clip(np.floor(value + 0.5), 0, peak).astype(alpha.dtype)
     return rounded
 
 

@@ -9,9 +9,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sr_tasks.planes import resample
 from sr_tasks.quality.cells import CELL, Floats, Located, allowance, beyond, cells, worst_shift
 from sr_tasks.quality.clipping import cut_off
 from sr_tasks.quality.mixing import FEWEST_CELLS, MixTrack
+from sr_tasks.quality.reducing import Scales, are_whole, reduced_freely
 
 _FINE_CELL = 4
 """Side in luma px of the cells of a picture too small for `FEWEST_CELLS` of the usual ones."""
@@ -69,10 +71,10 @@ class ColorTrack:
         self._siting, self._mixing = siting, MixTrack(is_full_range=is_full_range)
 
     def look(
-        self, luma: Compared, source: Sequence[Plane], output: Sequence[Plane], *, scale: int, luma_allowed: float
+        self, luma: Compared, source: Sequence[Plane], output: Sequence[Plane], *, scales: Scales, luma_allowed: float
     ) -> ColorFigures:
         """Take in a frame. `source` and `output`: its chroma planes in 8-bit codes, none for gray."""
-        chroma = [self._compared(luma, *planes, scale) for planes in zip(source, output, strict=True)]
+        chroma = [self._compared(luma, *planes, scales) for planes in zip(source, output, strict=True)]
         found = [plane.in_cells() for plane in (luma, *chroma)]
         errors = [each[1] for each in found]
         allowed = [luma_allowed, *(_allowed(plane, e) for plane, e in zip(chroma, errors[1:], strict=True))]
@@ -89,18 +91,22 @@ class ColorTrack:
             color_error=mix,
         )
 
-    def _compared(self, luma: Compared, source: Plane, output: Plane, scale: int) -> Compared:
+    def _compared(self, luma: Compared, source: Plane, output: Plane, scales: Scales) -> Compared:
         rows, columns = source.shape
         values = np.asarray(source, np.float32)
         down, across = -(-luma.values.shape[0] // rows), -(-luma.values.shape[1] // columns)
         siting = Siting(down=self._siting.down and down > 1, across=self._siting.across and across > 1)
         return Compared(
-            values=values, errors=reduced(output, rows, columns, scale, siting) - values, down=down, across=across
+            values=values, errors=reduced(output, rows, columns, scales, siting) - values, down=down, across=across
         )
 
 
-def reduced(plane: Plane, rows: int, columns: int, scale: int, siting: Siting) -> Floats:
-    """An enlarged chroma plane back at `rows` x `columns`, its samples where the source's are."""
+def reduced(plane: Plane, rows: int, columns: int, scales: Scales, siting: Siting) -> Floats:
+    """An enlarged chroma plane back at `rows` x `columns`, its samples where the source's are. `scales` are luma's."""
+    if not are_whole(scales):
+        sitings = _named(siting.down), _named(siting.across)
+        return reduced_freely(plane, rows, columns, scales, sitings)
+    scale = int(scales[0])
     whole: Any = np.asarray(plane, np.float32)
     more = rows * scale - whole.shape[0], columns * scale - whole.shape[1]
     if max(more) > 0:  # of an odd size
@@ -110,6 +116,10 @@ def reduced(plane: Plane, rows: int, columns: int, scale: int, siting: Siting) -
     small = cv2.resize(whole[: rows * scale, : columns * scale], (columns, rows), interpolation=cv2.INTER_AREA)
     across, down = _taps(scale, siting.across), _taps(scale, siting.down)
     return np.asarray(cv2.sepFilter2D(small, -1, across, down, borderType=cv2.BORDER_REPLICATE), np.float32)
+
+
+def _named(is_co_sited: bool) -> resample.Siting:
+    return "co-sited" if is_co_sited else "centred"
 
 
 def _taps(scale: int, is_co_sited: bool) -> Floats:

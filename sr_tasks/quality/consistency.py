@@ -28,6 +28,7 @@ from sr_tasks.quality.tallies import Place, Stamps, Summary
 from sr_tasks.records import colour
 from sr_tasks.records.assessment import Assessment, DecodeFacts
 from sr_tasks.records.media import Chunk, MediaInfo, VideoInfo
+from sr_tasks.records.sizes import Size
 
 CLOSER_EVERY = 4
 """SSIM and colour are taken of every fourth frame, geometry of every second one, all other figures of every frame."""
@@ -53,7 +54,7 @@ def assess(
     output: Path,
     source_info: MediaInfo,
     output_info: MediaInfo,
-    scale: int,
+    size: Size,
     *,
     report_progress: Callable[[int], None],
     damaged_pts: frozenset[int] = frozenset(),
@@ -64,17 +65,17 @@ def assess(
 ) -> Assessment:
     """Compare all frames of `output` with `source`, decoding each file once and to its end.
 
-    `damaged_pts` are the source's time stamps that its decoder gives no frame for. `report_progress` is told the frames
-    done. `threads` is how many cores may be used. An `album` is offered every frame for pictures. `is_stylised`: the
-    output departs from its source on purpose, which bears on how frames out of order are told. `places`: the output
-    holds these frames of the source alone.
+    `size` is what the output was to have, in px. `damaged_pts` are the source's time stamps that its decoder gives no
+    frame for. `report_progress` is told the frames done. `threads` is how many cores may be used. An `album` is offered
+    every frame for pictures. `is_stylised`: the output departs from its source on purpose, which bears on how frames
+    out of order are told. `places`: the output holds these frames of the source alone.
     Raises IntegrityBroken if the files have no pair of frames to compare or their shapes do not belong together, and
     InputRefused errors if a file cannot be opened.
     """
     tally = DecodeTally()
     before = with_missing(source_frames(source, source_info, places), damaged_pts)
     after = prefetched(decoded(output, output_info.video.index, max(1, threads - 1), tally))
-    run = _Run(source_info, output_info, scale, album, is_stylised=is_stylised)
+    run = _Run(source_info, output_info, size, album, is_stylised=is_stylised)
     own_threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # planes are too small to be worth splitting; the cores are busy decoding
     try:
@@ -95,11 +96,11 @@ class _Run:
     """The state of one assessment: what compares the frames, and the tallies."""
 
     def __init__(
-        self, source_info: MediaInfo, output_info: MediaInfo, scale: int, album: Album | None, *, is_stylised: bool
+        self, source_info: MediaInfo, output_info: MediaInfo, size: Size, album: Album | None, *, is_stylised: bool
     ) -> None:
-        _check_shapes(source_info.video, output_info.video, scale)
+        _check_shapes(source_info.video, output_info.video, size)
         self.count = 0
-        self._video, self._scale, self._album = source_info.video, scale, album
+        self._video, self._scale, self._album = source_info.video, size[1] / source_info.video.height, album
         self._comparer = Comparer(
             self._video.width,
             self._video.height,
@@ -124,7 +125,7 @@ class _Run:
             yield _Pair(
                 place=self._stamps.place(self.count, source.pts, output.pts),
                 source=source_picture(source),
-                output=output_picture(output, self._video.width, self._video.height, self._scale),
+                output=output_picture(output, self._video.width, self._video.height),
                 is_exempt=source.is_missing or source.is_corrupt,
             )
         self._output_frames += sum(1 for _ in output_frames)
@@ -150,7 +151,7 @@ class _Run:
     def assessment(self, output_tally: DecodeTally) -> Assessment:
         """Everything found, once both files were read to their ends."""
         return Assessment(
-            scale=self._scale,
+            scale=int(self._scale) if self._scale.is_integer() else round(self._scale, 4),
             frames=self.count,
             **self._summary.figures(),
             misplaced=self._order.misplaced,
@@ -173,11 +174,11 @@ def _siting(video: VideoInfo) -> Siting:
     return Siting(down=vertical == "co-sited", across=horizontal == "co-sited")
 
 
-def _check_shapes(source: VideoInfo, output: VideoInfo, scale: int) -> None:
-    if (output.width, output.height) != (source.width * scale, source.height * scale):
+def _check_shapes(source: VideoInfo, output: VideoInfo, size: Size) -> None:
+    if (output.width, output.height) != size:
         raise IntegrityBroken(
-            f"The output is {output.width}x{output.height}, not {scale} times {source.width}x{source.height}.",
-            hint="Check that both files and the scale belong together.",
+            f"The output is {output.width}x{output.height}, not {size[0]}x{size[1]}.",
+            hint="Check that both files and the size belong together.",
         )
     if (output.chroma == "gray") != (source.chroma == "gray"):
         raise IntegrityBroken(

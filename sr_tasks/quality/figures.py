@@ -13,9 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sr_tasks.quality.cells import Located, allowance, cells, noise, psnr, worst_block, worst_shift
-from sr_tasks.quality.colors import CENTRED, ColorFigures, ColorTrack, Compared, Siting
+from sr_tasks.quality.colors import (
+    CENTRED,
+    ColorFigures,
+    ColorTrack,
+    Compared,
+    Siting,
+)
 from sr_tasks.quality.displacement import ShiftTrack
 from sr_tasks.quality.frames import Frame
+from sr_tasks.quality.reducing import Scales, are_whole, reduced_freely
 from sr_tasks.quality.seams import Seam, SeamTrack
 
 FINE_DETAIL_BELOW = 34.0
@@ -38,8 +45,8 @@ class Picture:
 
     luma: Bytes
     frame: Frame
-    scale: int
-    """Of the frame against the source: 1 for a source frame."""
+    scales: Scales = (1.0, 1.0)
+    """Of the frame against the source, down and across."""
 
     @property
     def chroma(self) -> list[NDArray[Any]]:
@@ -91,20 +98,26 @@ def difference(first: Bytes, second: Bytes) -> float:
 
 def source_picture(frame: Frame) -> Picture:
     """The picture of a source frame."""
-    return Picture(luma=_to_bytes(frame.planes[0], frame.bit_depth), frame=frame, scale=1)
+    return Picture(luma=_to_bytes(frame.planes[0], frame.bit_depth), frame=frame)
 
 
-def output_picture(frame: Frame, width: int, height: int, scale: int) -> Picture:
+def output_picture(frame: Frame, width: int, height: int) -> Picture:
     """The picture of an output frame, down-scaled to `width` x `height` by an antialiased filter.
 
-    The filter is the mean over `scale` x `scale` px with its loss of sharpness taken back by a 3-tap kernel, so that
-    its response is flat for all but the finest detail, as that of an antialiased bicubic filter is.
+    At a whole scale the filter is the mean over a block of px with its loss of sharpness taken back by a 3-tap kernel,
+    so that its response is flat for all but the finest detail, as that of an antialiased bicubic filter is. For any
+    other scale see `reduced_freely`.
     """
+    rows, columns = frame.planes[0].shape
+    scales = rows / height, columns / width
+    if not are_whole(scales):
+        fitting = reduced_freely(frame.planes[0], height, width, scales) * np.float32(2.0 ** (8 - frame.bit_depth))
+        return Picture(luma=_bytes(np.clip(fitting + np.float32(0.5), 0, 255)), frame=frame, scales=scales)
     small = cv2.resize(frame.planes[0], (width, height), interpolation=cv2.INTER_AREA)
-    lift = (1.0 - 1.0 / scale**2) / 24.0
+    lift = (1.0 - 1.0 / scales[0] ** 2) / 24.0
     taps = np.array([-lift, 1.0 + 2.0 * lift, -lift], np.float32)
     luma = cv2.sepFilter2D(_to_bytes(small, frame.bit_depth), -1, taps, taps, borderType=cv2.BORDER_REFLECT)
-    return Picture(luma=_bytes(luma), frame=frame, scale=scale)
+    return Picture(luma=_bytes(luma), frame=frame, scales=scales)
 
 
 class Comparer:
@@ -164,7 +177,7 @@ class Comparer:
 
     def _color(self, source: Picture, output: Picture, residual: Any, allowed: float) -> ColorFigures:
         luma = Compared(values=np.asarray(source.luma, np.float32), errors=residual, down=1, across=1)
-        return self._colors.look(luma, source.chroma, output.chroma, scale=output.scale, luma_allowed=allowed)
+        return self._colors.look(luma, source.chroma, output.chroma, scales=output.scales, luma_allowed=allowed)
 
     def _geometry(self, luma: Bytes, residual: Any) -> GeometryFigures:
         shift = self._shifts.look(luma, residual)

@@ -12,6 +12,7 @@ from sr_tasks.quality.streams import StreamPrint, fingerprints
 from sr_tasks.records import colour
 from sr_tasks.records.assessment import DecodeFacts, Finding, IntegrityReport, Timing
 from sr_tasks.records.media import MediaInfo, StreamPlan, VideoInfo
+from sr_tasks.records.sizes import Size
 
 
 def check(
@@ -20,7 +21,7 @@ def check(
     source_info: MediaInfo,
     output_info: MediaInfo,
     *,
-    scale: int,
+    size: Size,
     fates: Sequence[StreamPlan],
     decode: DecodeFacts,
     timing: Timing,
@@ -38,7 +39,7 @@ def check(
     after = fingerprints(output, {index for _, _, index in kept}, output_info)
     tolerance = _tolerance(source_info.video, output_info.video)
     findings = [
-        _size(source_info.video, output_info.video, scale),
+        _size(output_info.video, size),
         _frames(source_info.video, decode),
         _decodes(decode),
         _time_stamps(timing, tolerance),
@@ -62,8 +63,8 @@ def _tolerance(source: VideoInfo, output: VideoInfo) -> Fraction:
     return Fraction(0) if (source.tick / output.tick).denominator == 1 else output.tick
 
 
-def _size(source: VideoInfo, output: VideoInfo, scale: int) -> Finding:
-    wanted = f"{source.width * scale}x{source.height * scale}"
+def _size(output: VideoInfo, size: Size) -> Finding:
+    wanted = f"{size[0]}x{size[1]}"
     actual = f"{output.width}x{output.height}"
     return Finding(
         check="Frame size", ok=actual == wanted, detail=actual if actual == wanted else f"{actual}, not {wanted}"

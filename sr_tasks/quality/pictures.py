@@ -13,6 +13,7 @@ from sr_tasks.planes.color import LUMA_SHARES
 from sr_tasks.quality.cells import BLOCK, Located
 from sr_tasks.quality.figures import FrameFigures, Picture
 from sr_tasks.quality.frames import Frame
+from sr_tasks.quality.reducing import Scales
 from sr_tasks.quality.tallies import Place
 from sr_tasks.records.assessment import PicturePair
 from sr_tasks.records.colour import BT709
@@ -67,8 +68,8 @@ class Album:
     Hand one to the assessment; `pairs` has the pictures afterwards.
     """
 
-    def __init__(self, video: VideoInfo, scale: int) -> None:
-        self._video, self._scale = video, scale
+    def __init__(self, video: VideoInfo) -> None:
+        self._video = video
         self._part = max(1, -(-video.frames // DETAILED_PICTURES))
         self._detailed: dict[int, _Crop] = {}
         self._worst: dict[str, _Crop] = {}
@@ -93,8 +94,8 @@ class Album:
             place=place,
             score=score,
             region=region,
-            source=cut_out(source.frame, region, 1),
-            output=cut_out(output.frame, region, self._scale),
+            source=cut_out(source.frame, region),
+            output=cut_out(output.frame, enlarged(region, output.scales)),
             gain=gain,
         )
 
@@ -177,9 +178,20 @@ def region_around(at: Located, shape: tuple[int, ...]) -> Region:
     return Region(x=x, y=y, width=columns, height=rows)
 
 
-def cut_out(frame: Frame, region: Region, scale: int) -> Frame:
-    """A copy of a region of all planes; `scale` is the frame's against the source."""
-    x, y, width, height = (scale * side for side in (region.x, region.y, region.width, region.height))
+def enlarged(region: Region, scales: Scales) -> Region:
+    """The same part of an output. It begins where chroma begins."""
+    down, across = scales
+    return Region(
+        x=round(region.x * across / 2) * 2,
+        y=round(region.y * down / 2) * 2,
+        width=round(region.width * across),
+        height=round(region.height * down),
+    )
+
+
+def cut_out(frame: Frame, region: Region) -> Frame:
+    """A copy of a region of all planes."""
+    x, y, width, height = region.x, region.y, region.width, region.height
     rows, columns = frame.planes[0].shape
     planes = []
     for plane in frame.planes:

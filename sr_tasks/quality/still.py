@@ -20,7 +20,7 @@ def assess_still(
     at `scale` times the size. An `album` is offered the pair. `is_stylised`: by a model of kind style."""
     place = Place(frame=0, time_s=0.0)
     before = source_picture(Frame(pts=0, planes=source, bit_depth=video.bit_depth))
-    after = output_picture(Frame(pts=0, planes=output, bit_depth=video.bit_depth), video.width, video.height, scale)
+    after = output_picture(Frame(pts=0, planes=output, bit_depth=video.bit_depth), video.width, video.height)
     comparer = Comparer(video.width, video.height, siting=CENTRED, is_full_range=True, is_stylised=is_stylised)
     figures = comparer.compare(before, after, lambda _: Look())
     summary, stamps = Summary(1), Stamps(video.tick, video.tick)

@@ -76,7 +76,7 @@ class Timing(_Record):
 class Assessment(_Record):
     """An output against its source: PSNR in dB, shifts in codes on an 8-bit scale, at the source's size."""
 
-    scale: int
+    scale: int | float
     is_still: bool = False
     """Of a still picture: there is neither time nor order."""
     frames: int

@@ -129,5 +129,8 @@ def _paired(other: str, folder: JobFolder, settings: Settings, chunk: int | None
         frames = sampled(path, media.picture, chosen, media.video.bit_depth, count)
     else:
         frames = [planes_of(read(path)[1])]
-    own, against = (Party(entry=entry, variant=source.variant(spec.scale, entry.card)) for entry in entries)
+    own, against = (
+        Party(entry=entry, variant=source.variant(spec.network_scale(media.video, entry.card.scales), entry.card))
+        for entry in entries
+    )
     return paired_test(own, against, frames, settings)

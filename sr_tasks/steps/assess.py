@@ -24,7 +24,7 @@ def run(job_id: str, settings: Settings, observer: Progress | None = None) -> di
     folder = JobFolder(settings.workdir, job_id)
     spec, source = folder.load("spec", JobSpec), folder.load("source", SourceRecord)
     output = folder.load("output", OutputRecord)
-    album = Album(source.media.video, spec.scale)
+    album = Album(source.media.video)
     file = ProgressFile(folder.path / "progress" / "assess.json")
     is_stylised = Registry.of(settings).get(source.model).card.kind == "style"
     if source.media.still is not None:
@@ -34,7 +34,7 @@ def run(job_id: str, settings: Settings, observer: Progress | None = None) -> di
             Path(source.local_path),
             Path(output.path),
             source.media,
-            spec.scale,
+            spec.output_size(source.media.video),
             source.fates,
             frozenset(output.damaged_pts),
             settings,

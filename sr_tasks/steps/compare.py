@@ -20,7 +20,7 @@ from sr_tasks.media.chunks import plan_chunks
 from sr_tasks.planes.metrics import psnr_db
 from sr_tasks.quality.figures import Picture, output_picture, source_picture
 from sr_tasks.quality.frames import Frame
-from sr_tasks.quality.pictures import Region, as_uri, cut_out, gained_most, region_around, to_rgb
+from sr_tasks.quality.pictures import Region, as_uri, cut_out, enlarged, gained_most, region_around, to_rgb
 from sr_tasks.quality.sheet import Sheet, SheetModel, SheetPlace, render
 from sr_tasks.records.media import MediaInfo, VideoInfo
 from sr_tasks.records.prepared import GraphVariant
@@ -69,16 +69,17 @@ def compare(references: Sequence[str], spec: JobSpec, page: Path, settings: Sett
     path = transfer.fetch(source_uri, settings.workdir / "fetched", settings)
     with temporary_table() as table:
         found, _ = validate.looked(spec, path, output.suffix.lower(), settings, table)
-        source = _source(path, found.media, spec.scale)
+        scale = spec.network_scale(found.media.video)
+        source = _source(path, found.media, scale)
         levels = [_level(spec, entry, path, found.media, settings) for entry in entries]
     tried = [_Tried(entry=entry, level=level) for entry, level in zip(entries, levels, strict=True)]
     regions: list[Region] = []
     for one in sorted(tried, key=lambda each: each.entry.card.kind == "resampler"):
-        _try(one, source, regions, spec.scale, settings)
+        _try(one, source, regions, scale, settings)
     sheet = Sheet(
         source_name=path.name,
         size=f"{source.video.width}x{source.video.height}",
-        scale=spec.scale,
+        scale=scale,
         device=backend_for(settings.backend).device,
         models=[_figures(one) for one in tried],
         places=[_place(number, region, source, tried) for number, region in enumerate(regions)],
@@ -97,8 +98,8 @@ def _source(path: Path, media: MediaInfo, scale: int) -> _Source:
         raise InputInvalid(f"{path.name} shows nothing: its frames are flat.", hint="Choose another clip.")
     pictures = tuple(source_picture(_frame(planes, video)) for planes in frames)
     size = video.width * scale, video.height * scale
-    enlarged = [cv2.resize(one.luma, size, interpolation=cv2.INTER_CUBIC) for one in pictures]
-    return _Source(video=video, pictures=pictures, bicubic=tuple(_gradient(luma) for luma in enlarged))
+    large = [cv2.resize(one.luma, size, interpolation=cv2.INTER_CUBIC) for one in pictures]
+    return _Source(video=video, pictures=pictures, bicubic=tuple(_gradient(luma) for luma in large))
 
 
 def _level(spec: JobSpec, entry: ModelEntry, path: Path, media: MediaInfo, settings: Settings) -> float:
@@ -115,13 +116,13 @@ def _try(one: _Tried, source: _Source, regions: list[Region], scale: int, settin
         session.infer((source.pictures[0].frame.planes,))
         for number, picture in enumerate(source.pictures):
             frame = _frame(_timed(session, picture.frame.planes, one.seconds), video)
-            output = output_picture(frame, video.width, video.height, scale)
+            output = output_picture(frame, video.width, video.height)
             if number == len(regions):
                 regions.append(region_around(gained_most(picture, output), picture.luma.shape))
             error = output.luma.astype(np.float32) - picture.luma
             one.errors.append(float(np.mean(error * error)))
             one.sharpness.append(_gradient(_bytes(frame)) / max(source.bicubic[number], 1e-6))
-            one.crops.append(cut_out(frame, regions[number], scale))
+            one.crops.append(cut_out(frame, enlarged(regions[number], output.scales)))
 
 
 def _timed(session: Session, planes: Planes, seconds: list[float]) -> Planes:
@@ -157,7 +158,7 @@ def _figures(one: _Tried) -> SheetModel:
 
 
 def _place(number: int, region: Region, source: _Source, tried: Sequence[_Tried]) -> SheetPlace:
-    before = to_rgb(cut_out(source.pictures[number].frame, region, 1), source.video)
+    before = to_rgb(cut_out(source.pictures[number].frame, region), source.video)
     after = [to_rgb(one.crops[number], source.video) for one in tried]
     height, width = after[0].shape[:2]
     return SheetPlace(

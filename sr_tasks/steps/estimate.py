@@ -1,5 +1,6 @@
 """How long a step of a job should take, as far as the plan and its finished chunks tell. Starts and stops nothing."""
 
+import math
 from itertools import islice
 
 from sr_tasks.config import Settings
@@ -41,12 +42,14 @@ def _of_chunk(folder: JobFolder, chunk: int, settings: Settings) -> float:
     plan, video = folder.load("plan", PlanRecord), source.media.video
     card = Registry.of(settings).get(source.model).card
     encoding_s = spec.video_codec.encoding_s(spec.preset) * _output_megapixels(source, spec) / settings.worker_threads
-    planned_s = seconds_a_frame(card, video.width * video.height, spec.scale, settings) + encoding_s
+    planned_s = (
+        seconds_a_frame(card, video.width * video.height, spec.network_scale(video, card.scales), settings) + encoding_s
+    )
     return plan.chunks[chunk].frames * max(planned_s, _slowest_frame_s(folder, plan, settings))
 
 
 def _output_megapixels(source: SourceRecord, spec: JobSpec) -> float:
-    return source.media.video.width * source.media.video.height * spec.scale**2 / 1e6
+    return math.prod(spec.output_size(source.media.video)) / 1e6
 
 
 def _slowest_frame_s(folder: JobFolder, plan: PlanRecord, settings: Settings) -> float:

@@ -25,7 +25,8 @@ def run(job_id: str, settings: Settings) -> dict[str, Any]:
     path, video = Path(source.local_path), source.media.video
     require_unchanged(source, settings)
     card = Registry.of(settings).get(source.model).card
-    target = frames_worth_a_task(card, video.width * video.height, spec.scale, settings)
+    scale = spec.network_scale(video, card.scales)
+    target = frames_worth_a_task(card, video.width * video.height, scale, settings)
     threads = settings.worker_threads
     chunks = (
         [ONE_CHUNK]

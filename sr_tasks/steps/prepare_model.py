@@ -39,7 +39,7 @@ def _run(job_id: str, device: Device, settings: Settings) -> dict[str, Any]:
     plan = folder.load("plan", PlanRecord)
     video = source.media.video
     entry = Registry.of(settings).get(source.model)
-    variant = source.variant(spec.scale, entry.card)
+    variant = source.variant(spec.network_scale(video, entry.card.scales), entry.card)
     room = Room.of_device(device.gpu, plan.streams, max_task_bytes=settings.max_task_bytes)
     tile_px = choose_tile_px(entry, variant, video.width, video.height, room, wanted=settings.tile_px)
     grid = plan_grid(Layout.of(entry.card, variant), video.width, video.height, tile_px)

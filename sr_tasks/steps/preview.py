@@ -70,6 +70,7 @@ def _still(spec: JobSpec, record: SourceRecord) -> dict[str, Any]:
 
 def _picture(spec: JobSpec, record: SourceRecord) -> dict[str, Any]:
     video, plan = record.media.video, record.media.picture
+    width, height = spec.output_size(video)
     left, top, right, bottom = plan.crop
     return {
         "source": f"{video.codec} {video.source_pix_fmt or video.pix_fmt}, {video.frames} frames at about "
@@ -78,8 +79,7 @@ def _picture(spec: JobSpec, record: SourceRecord) -> dict[str, Any]:
         "deinterlacing": plan.deinterlace + (f", {plan.field_order}" if plan.field_order else ""),
         "crop": f"{left} left, {top} top, {right} right, {bottom} bottom" if any(plan.crop) else "none",
         "planes": f"{video.pix_fmt} {video.width}x{video.height}",
-        "target": f"{spec.codec} {video.pix_fmt} {video.width * spec.scale}x{video.height * spec.scale} in "
-        f"{record.suffix}",
+        "target": f"{spec.codec} {video.pix_fmt} {width}x{height} in {record.suffix}",
         "notes": list(video.pixel_notes),
     }
 

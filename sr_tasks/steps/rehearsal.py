@@ -4,6 +4,7 @@ the end fails here. Kept for the next job with the same source and settings."""
 import functools
 import hashlib
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Final
@@ -71,7 +72,7 @@ def rehearse(spec: JobSpec, source: SourceRecord, scratch: Path, settings: Setti
 def _frame_s(spec: JobSpec, source: SourceRecord, settings: Settings, preset: Preset) -> float:
     """Seconds that a frame takes."""
     video = source.media.video
-    megapixels = video.width * video.height * spec.scale**2 / 1e6
+    megapixels = math.prod(spec.output_size(video)) / 1e6
     return megapixels * (spec.video_codec.encoding_s(preset) / settings.worker_threads + _MP_S)
 
 
@@ -90,7 +91,7 @@ def _key(spec: JobSpec, source: SourceRecord, limits: GateLimits | None, setting
 
 
 DECIDING: Final = (
-    "scale", "codec", "crf", "bitrate", "target_size", "preset", "bit_depth", "chroma", "fields", "fps",
+    "scale", "size", "codec", "crf", "bitrate", "target_size", "preset", "bit_depth", "chroma", "fields", "fps",
     "program", "strip",
 )  # fmt: skip
 """Fields of a request that a rehearsal depends on."""

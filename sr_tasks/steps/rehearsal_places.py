@@ -25,6 +25,7 @@ from sr_tasks.records.cards import GateLimits
 from sr_tasks.records.encode import EncodeSettings
 from sr_tasks.records.job import SourceRecord
 from sr_tasks.records.media import Chunk, MediaInfo
+from sr_tasks.records.sizes import Size
 from sr_tasks.steps.resampler import Resampler, note
 from sr_tasks.streams.assemble import ChunkFile, reorder_depth
 
@@ -61,6 +62,11 @@ class Trial:
     @property
     def path(self) -> Path:
         return Path(self.source.local_path)
+
+    @property
+    def size(self) -> Size:
+        """Of the output."""
+        return self.encode.width, self.encode.height
 
     def made(self, place: Place) -> Made:
         """Decode, resample and encode a place, and read it back."""
@@ -124,7 +130,7 @@ class Trial:
 
     def assessed(self, made: Made, output: Path, output_info: MediaInfo) -> Assessment:
         return assess(
-            self.path, output, self.media_of(made), output_info, self.spec.scale, report_progress=lambda done: None,
+            self.path, output, self.media_of(made), output_info, self.size, report_progress=lambda done: None,
             damaged_pts=made.damaged_pts, threads=1, places=made.place.chunks,
         )  # fmt: skip
 

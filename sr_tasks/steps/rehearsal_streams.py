@@ -80,7 +80,7 @@ class Joining:
         output_info = probe(output)
         found = self.assessment = self._trial.assessed(self._made, output, output_info)
         proof = integrity.check(
-            self._trial.path, output, self._trial.media_of(self._made), output_info, scale=self._trial.spec.scale,
+            self._trial.path, output, self._trial.media_of(self._made), output_info, size=self._trial.size,
             fates=fates, decode=found.decode, timing=found.timing,
         )  # fmt: skip
         return " ".join(f"{finding.check}: {finding.detail}." for finding in proof.findings if not finding.ok)

@@ -30,17 +30,15 @@ class Resampler:
         return ()
 
     def infer(self, window: Window, out: Planes | None = None) -> Planes:
-        """Fill `out`, planes uint8 or uint16 [rows, columns] of a whole multiple of the size of the one frame in
-        `window`; chroma may be a sample short of it."""
+        """Fill `out`, planes uint8 or uint16 [rows, columns] at least as large as those of the one frame in `window`."""
         (planes,) = window
         if out is None:
             raise ValueError("planes to write into are needed")
         note(self.seen, planes)
-        scale = round(out[0].shape[0] / planes[0].shape[0])
+        down, across = (planes[0].shape[axis] / out[0].shape[axis] for axis in (0, 1))
         for place, (plane, target) in enumerate(zip(planes, out, strict=True)):
             vertical, horizontal = self._chroma if place else ("centred", "centred")
-            step = 1.0 / scale
-            matrix = np.array([[step, 0, _first(scale, horizontal)], [0, step, _first(scale, vertical)]])
+            matrix = np.array([[across, 0, _first(across, horizontal)], [0, down, _first(down, vertical)]])
             large = cv2.warpAffine(plane, matrix, target.shape[::-1], flags=_FLAGS, borderMode=cv2.BORDER_REPLICATE)
             np.minimum(large, self._peak, out=target, casting="unsafe")
         return out
@@ -55,6 +53,6 @@ def note(digest: "_Hash", planes: Planes) -> None:
         digest.update(np.ascontiguousarray(plane).data)
 
 
-def _first(scale: int, siting: Siting) -> float:
+def _first(step: float, siting: Siting) -> float:
     """Where the first output sample lies, in source samples."""
-    return 0.5 / scale - 0.5 if siting == "centred" else 0.25 / scale - 0.25
+    return 0.5 * step - 0.5 if siting == "centred" else 0.25 * step - 0.25

@@ -16,12 +16,14 @@ from sr_tasks.inference.loop import LoopReport, upscale_chunk
 from sr_tasks.inference.memory import Room, frames_in_flight
 from sr_tasks.inference.opened import open_session
 from sr_tasks.inference.priority import giving_way
+from sr_tasks.inference.resized import resized
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media.decode import ChunkReader
 from sr_tasks.media.encode import ChunkWriter, prove_chunk
 from sr_tasks.records.job import ModelRecord, PlanRecord, SourceRecord
 from sr_tasks.records.media import Chunk
+from sr_tasks.records.sizes import Size
 from sr_tasks.registry.registry import Registry
 from sr_tasks.release import observe
 from sr_tasks.steps.shared import still
@@ -105,7 +107,9 @@ def _compute(
     room = Room.of_machine(plan.streams, max_task_bytes=settings.max_task_bytes)
     partial = store.partial(chunk.index)
     try:
-        with _session(folder.job_id, chunk.index, source, model, plan, settings) as session:
+        with _session(
+            folder.job_id, chunk.index, source, model, plan, (encode.width, encode.height), settings
+        ) as session:
             if source.media.still is not None:
                 marker = still.enlarged_into(partial, source, spec, session)
                 return store.commit(chunk.index, partial, marker)
@@ -132,28 +136,29 @@ def _compute(
 
 @contextlib.contextmanager
 def _session(
-    job_id: str, index: int, source: SourceRecord, model: ModelRecord, plan: PlanRecord, settings: Settings
+    job_id: str, index: int, source: SourceRecord, model: ModelRecord, plan: PlanRecord, size: Size, settings: Settings
 ) -> Iterator[Session]:
     """The job's model, opened on a device of the step's own, whose load is told meanwhile."""
     prepared, holder = model.prepared, Holder(job=job_id, chunk=index)
     with (
         leased_backend(prepared.backend, settings, holder, like=prepared.device) as device,
         devices.watched(settings, device.gpu.uuid if device.gpu else None),
-        contextlib.closing(_opened(device.backend, source, model, plan, settings)) as session,
+        contextlib.closing(_opened(device.backend, source, model, plan, size, settings)) as session,
     ):
         yield session
 
 
 def _opened(
-    backend: Backend, source: SourceRecord, model: ModelRecord, plan: PlanRecord, settings: Settings
+    backend: Backend, source: SourceRecord, model: ModelRecord, plan: PlanRecord, size: Size, settings: Settings
 ) -> Session:
-    """The job's model for its frames, in threads that give way to the encoder."""
+    """The job's model for its frames, in threads that give way to the encoder. Planes come out in the output's size."""
     card, video = Registry.of(settings).get(source.model).card, source.media.video
-    return giving_way(
+    session = giving_way(
         lambda: open_session(
             backend, model.prepared, card, video.width, video.height, streams=plan.streams, tile_px=model.tile_px
         )
     )
+    return resized(session, model.prepared.variant, size)
 
 
 def _refuse_damage(report: LoopReport, settings: Settings) -> None:

@@ -78,11 +78,14 @@ def run(spec: JobSpec, job_id: str, settings: Settings, earlier: "LookedAt | Non
     folder.store_json("job", {"id": job_id})
     folder.store("spec", spec)
     folder.store("source", record)
+    output_width, output_height = spec.output_size(video)
     return {
         "is_still": record.media.still is not None,
         "frames": video.frames,
         "width": video.width,
         "height": video.height,
+        "output_width": output_width,
+        "output_height": output_height,
         "model": choice.model,
         "model_reason": choice.reason,
         "level": choice.level,
@@ -275,7 +278,7 @@ def locations(spec: JobSpec, settings: Settings) -> tuple[Location, Location]:
         beside = suffix if holds(suffix, spec.codec) else spec.video_codec.suffix
         suffix = still.suffix_beside(source) or beside
         stem = source.name.removesuffix(source.suffix) if source.suffix else source.name
-        output = source.with_name(f"{stem}_x{spec.scale}{suffix}")
+        output = source.with_name(f"{stem}_{spec.size_name}{suffix}")
     if output == source:
         raise TargetExists(f"The output {output} is the source itself.", hint="Name another output.")
     if output.suffix.lower() not in {*TARGETS, *WRITTEN_SUFFIXES}:
@@ -290,12 +293,11 @@ def _refuse_unfit(spec: JobSpec, media: MediaInfo, settings: Settings) -> None:
     video = media.video
     if min(video.width, video.height) < MIN_SIDE_PX:
         raise InputUnsupported(f"The picture is {video.width}x{video.height}; at least {MIN_SIDE_PX} px are needed.")
-    output_px = video.width * video.height * spec.scale**2
-    if output_px > settings.max_output_pixels:
+    width, height = spec.output_size(video)
+    if width * height > settings.max_output_pixels:
         raise InputTooLarge(
-            f"The output would be {video.width * spec.scale}x{video.height * spec.scale}, past the limit of "
-            f"{settings.max_output_pixels} pixels.",
-            hint="Choose a smaller scale or raise SR_MAX_OUTPUT_PIXELS.",
+            f"The output would be {width}x{height}, past the limit of {settings.max_output_pixels} pixels.",
+            hint="Choose a smaller scale or size, or raise SR_MAX_OUTPUT_PIXELS.",
         )
     if media.duration_s > settings.max_duration_s:
         raise InputTooLarge(

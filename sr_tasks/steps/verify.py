@@ -10,11 +10,15 @@ from sr_tasks.media.probe import glance, probe
 from sr_tasks.quality.gate import judge
 from sr_tasks.records.assessment import Decision
 from sr_tasks.records.media import MediaInfo, StreamPlan
+from sr_tasks.records.sizes import Size
 from sr_tasks.registry.registry import Registry
 from sr_tasks.steps.shared.comparison import compare, figures
 from sr_tasks.storage import transfer, uris
 from sr_tasks.streams.plan import plan_streams
 from sr_tasks.telemetry.progress import Progress
+
+_SHAPE_PX = 2
+"""Sides are even numbers: a picture that was fitted into a size may be that much off its shape."""
 
 
 def verify(source_text: str, output_text: str, model: str, settings: Settings, observer: Progress) -> dict[str, Any]:
@@ -29,10 +33,10 @@ def _verified(
 ) -> dict[str, Any]:
     entry = Registry.of(settings).get(model)
     source_info, output_info = probe(source, table=table), probe(output)
-    scale = _scale(source_info, output_info)
+    size = _size(source_info, output_info)
     fates = _fates(source, output, source_info, output_info)
     assessment, proof, _ = compare(
-        source, output, source_info, scale, fates, frozenset(), settings, observer,
+        source, output, source_info, size, fates, frozenset(), settings, observer,
         is_stylised=entry.card.kind == "style",
     )  # fmt: skip
     verdict = judge(assessment, proof, entry.card.gate)
@@ -53,16 +57,16 @@ def _local(text: str, settings: Settings) -> Path:
     return path
 
 
-def _scale(source: MediaInfo, output: MediaInfo) -> int:
-    """Raises InputUnsupported unless the output is the source at a whole factor."""
+def _size(source: MediaInfo, output: MediaInfo) -> Size:
+    """Raises InputUnsupported unless the output is the source enlarged, in its shape to a few px."""
     before, after = source.video, output.video
-    scale = after.width // before.width
-    if scale < 1 or (after.width, after.height) != (before.width * scale, before.height * scale):
+    height = after.width * before.height / before.width
+    if after.width < before.width or abs(after.height - height) > _SHAPE_PX * max(1.0, before.height / before.width):
         raise InputUnsupported(
-            f"{after.width}x{after.height} is no whole multiple of {before.width}x{before.height}.",
+            f"{after.width}x{after.height} is no enlargement of {before.width}x{before.height} in its shape.",
             hint="Compare an output with the very source it was made of.",
         )
-    return scale
+    return after.width, after.height
 
 
 def _fates(source: Path, output: Path, source_info: MediaInfo, output_info: MediaInfo) -> tuple[StreamPlan, ...]:

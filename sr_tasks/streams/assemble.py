@@ -184,8 +184,11 @@ def _describe_picture(
         stream.metadata["alpha_mode"] = "1"
     if display_matrix is not None:
         a, b, u, c, d, v, across, down, w = display_matrix
-        scale = context.width // video.width  # the turned picture is moved back to where players show it
-        stream.set_display_matrix((a, b, u, c, d, v, across * scale, down * scale, w))
+        # the turned picture is moved back to where players show it
+        scales = Fraction(context.width, video.width), Fraction(context.height, video.height)
+        scale_across, scale_down = scales if abs(a) >= abs(b) else scales[::-1]
+        moved = round(across * scale_across), round(down * scale_down)
+        stream.set_display_matrix((a, b, u, c, d, v, *moved, w))
 
 
 def _carry_tags(

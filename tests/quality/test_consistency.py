@@ -18,6 +18,7 @@ from sr_tasks.records.assessment import Decision
 from tests.clips import make
 from tests.quality.twins import judge, write_twin
 
+SIZE = (320, 192)
 BT601 = {"colorspace": 6, "color_primaries": 6, "color_trc": 6}
 
 
@@ -93,7 +94,7 @@ def test_progress_ends_at_the_number_of_frames(tmp_path: Path) -> None:
     source = make(tmp_path / "source.mp4", **BT601)
     twin = write_twin(tmp_path / "twin.mp4", source)
     told: list[int] = []
-    assess(source, twin, probe(source), probe(twin), 2, report_progress=told.append)
+    assess(source, twin, probe(source), probe(twin), SIZE, report_progress=told.append)
     assert told == sorted(told)
     assert told[-1] == 24
 
@@ -103,7 +104,7 @@ def test_more_threads_give_the_same_assessment(tmp_path: Path) -> None:
     twin = write_twin(tmp_path / "twin.mp4", source)
     results = {
         assess(
-            source, twin, probe(source), probe(twin), 2, report_progress=lambda _: None, threads=threads
+            source, twin, probe(source), probe(twin), SIZE, report_progress=lambda _: None, threads=threads
         ).model_dump_json()
         for threads in (1, 2, 4)
     }
@@ -185,10 +186,10 @@ def test_the_album_begins_where_the_output_differs_most_from_bicubic(tmp_path: P
     after = cv2.resize(before, (640, 384), interpolation=cv2.INTER_CUBIC)
     after[:, 400:] = cv2.resize(edges, (640, 384), interpolation=cv2.INTER_NEAREST)[:, 400:]
     video = probe(make(tmp_path / "any.mp4", width=320, height=192, frames=1)).video
-    album = Album(video, 2)
+    album = Album(video)
     gray = tuple(np.full((96 * scale, 160 * scale), 128, np.uint8) for scale in (1, 2))
     source = source_picture(Frame(pts=0, planes=(before, gray[0], gray[0]), bit_depth=8))
-    output = output_picture(Frame(pts=0, planes=(after, gray[1], gray[1]), bit_depth=8), 320, 192, 2)
+    output = output_picture(Frame(pts=0, planes=(after, gray[1], gray[1]), bit_depth=8), 320, 192)
     comparer = Comparer(320, 192)
     album.offer(Place(frame=0, time_s=0.0), source, output, comparer.compare(source, output, lambda _: Look()))
     shown = album.pairs()[0]
@@ -197,9 +198,9 @@ def test_the_album_begins_where_the_output_differs_most_from_bicubic(tmp_path: P
 
 def test_the_album_turns_pictures_as_a_player_does(tmp_path: Path) -> None:
     source = make(tmp_path / "source.mp4", width=320, height=192, rotation=90, **BT601)
-    album = Album(probe(source).video, 2)
+    album = Album(probe(source).video)
     twin = write_twin(tmp_path / "twin.mp4", source)
-    assess(source, twin, probe(source), probe(twin), 2, report_progress=lambda _: None, album=album)
+    assess(source, twin, probe(source), probe(twin), SIZE, report_progress=lambda _: None, album=album)
     pair = album.pairs()[0]
     assert pair.height > pair.width
 

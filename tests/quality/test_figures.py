@@ -155,7 +155,7 @@ def test_downscaling_gives_the_source_back(scale: int, depth: int) -> None:
     dtype = np.uint8 if depth == 8 else np.uint16
     source = source_picture(Frame(pts=0, planes=(np.round(small * step).astype(dtype),), bit_depth=depth))
     frame = Frame(pts=0, planes=(np.clip(np.round(large * step), 0, 255 * step).astype(dtype),), bit_depth=depth)
-    output = output_picture(frame, 128, 96, scale)
+    output = output_picture(frame, 128, 96)
     inside = np.s_[8:-8, 8:-8]
     assert peak_signal_noise_ratio(source.luma[inside], output.luma[inside], data_range=255) > 51.5
 
@@ -179,7 +179,7 @@ def enlarged(planes: list[np.ndarray]) -> list[np.ndarray]:
 
 def colour_error(source: list[np.ndarray], output: list[np.ndarray]) -> float:
     frame = Frame(pts=0, planes=tuple(output), bit_depth=8)
-    color = compare(picture(*source), output_picture(frame, 192, 144, 2)).color
+    color = compare(picture(*source), output_picture(frame, 192, 144)).color
     assert color is not None
     return color.color_error
 

@@ -85,9 +85,10 @@ def verdict(entry: ModelEntry, case: tuple[Path, list[Planes]], twin: Path, spoi
     source, frames = case
     write_twin(twin, source, scale=1, spoil=lambda _: spoil(frames), options={"crf": crf} | VERYFAST)
     before, after = probe(source), probe(twin)
-    assessment = assess(source, twin, before, after, 1, report_progress=lambda _: None, is_stylised=True)
+    size = before.video.width, before.video.height
+    assessment = assess(source, twin, before, after, size, report_progress=lambda _: None, is_stylised=True)
     report = integrity.check(
-        source, twin, before, after, scale=1, fates=plan_streams(source, before, ".mp4", "h264"),
+        source, twin, before, after, size=size, fates=plan_streams(source, before, ".mp4", "h264"),
         decode=assessment.decode, timing=assessment.timing,
     )  # fmt: skip
     return gate.judge(assessment, report, entry.card.gate)

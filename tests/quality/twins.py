@@ -16,6 +16,7 @@ from sr_tasks.quality.pictures import Album
 from sr_tasks.records.assessment import Assessment, IntegrityReport, Verdict
 from sr_tasks.records.cards import GateLimits
 from sr_tasks.records.media import MediaInfo, StreamPlan
+from sr_tasks.records.sizes import output_size
 from sr_tasks.streams.plan import plan_streams
 
 LIMITS = GateLimits(global_psnr_min=26, frame_psnr_min=24, block_psnr_min=20, ssim_min=0.5)
@@ -103,14 +104,14 @@ class Judged:
 def judge(source: Path, output: Path, scale: int = 2, damaged_pts: frozenset[int] = frozenset()) -> Judged:
     """Assess, check and judge with the shipped limits."""
     before, after = probe(source), probe(output)
-    album = Album(before.video, scale)
+    album, size = Album(before.video), output_size(before.video, scale, None)
     assessment = assess(
-        source, output, before, after, scale, report_progress=lambda _: None, damaged_pts=damaged_pts, album=album
+        source, output, before, after, size, report_progress=lambda _: None, damaged_pts=damaged_pts, album=album
     )
     fates = plan_streams(source, before, output.suffix, "h264")
     report = integrity.check(
         source, output, before, after,
-        scale=scale, fates=fates, decode=assessment.decode, timing=assessment.timing,
+        size=size, fates=fates, decode=assessment.decode, timing=assessment.timing,
     )  # fmt: skip
     return Judged(
         assessment=assessment,

@@ -15,14 +15,14 @@ from sr_tasks.records.job import SourceRecord
 from sr_tasks.records.media import MediaInfo, VideoInfo
 from sr_tasks.registry.licences import require_licence
 from sr_tasks.registry.registry import ModelEntry, Registry
-from sr_tasks.registry.routing import Facts, load_routing
+from sr_tasks.registry.routing import SCALES, Facts, load_routing
 from sr_tasks.steps.shared.confined import confined
 from sr_tasks.steps.shared.first_look import measured
 from sr_tasks.steps.shared.source import first_bounds
 from sr_tasks.steps.shared.still import luma_of
 
 _DECIDING = (
-    "source", "scale", "model", "restore", "denoise", "deblock", "deband", "sharpen", "content", "tenant"
+    "source", "scale", "size", "model", "restore", "denoise", "deblock", "deband", "sharpen", "content", "tenant"
 )  # fmt: skip
 """Fields of a request that the choice depends on."""
 
@@ -42,9 +42,10 @@ class Choice:
 def require_possible(spec: JobSpec, settings: Settings) -> None:
     """Raises what can be said against the model before the source is looked at."""
     if spec.model == AUTO:
-        load_routing(settings).require_scale(spec.scale)
+        if spec.size is None:
+            load_routing(settings).require_scale(min(scale for scale in SCALES if scale >= spec.scale))
     else:
-        _require_fit(Registry.of(settings).get(spec.model), spec, settings)
+        _require_allowed(Registry.of(settings).get(spec.model), spec, settings)
 
 
 def choose(spec: JobSpec, path: Path, media: MediaInfo, job_id: str, settings: Settings) -> Choice:
@@ -60,9 +61,10 @@ def choose(spec: JobSpec, path: Path, media: MediaInfo, job_id: str, settings: S
         degradation = _measured(path, media, settings)
     if spec.model == AUTO and degradation is not None:
         name, route = load_routing(settings).choose(_facts(spec, media.video, degradation))
-        why = f"auto: {_stated(spec, degradation)}, scale {spec.scale} -> {name}, {route}"
+        why = f"auto: {_stated(spec, degradation)}, scale {spec.network_scale(media.video)} -> {name}, {route}"
     entry, channel = registry.resolve(name, job_id)
-    _require_fit(entry, spec, settings)
+    entry.require_scale(spec.network_scale(media.video, entry.card.scales))
+    _require_allowed(entry, spec, settings)
     if entry.card.level is not None and spec.restore is None and degradation is None:
         degradation = _measured(path, media, settings)
     level = _level(entry, spec, degradation)
@@ -112,7 +114,7 @@ def kept(spec: JobSpec, identity: str, folder: JobFolder) -> Choice | None:
 
 def _facts(spec: JobSpec, video: VideoInfo, degradation: Degradation) -> Facts:
     return Facts(
-        scale=spec.scale,
+        scale=spec.network_scale(video),
         content=spec.content,
         tenant=spec.tenant,
         degradation=_to_choose_for(spec, degradation),
@@ -150,8 +152,9 @@ def _level(entry: ModelEntry, spec: JobSpec, degradation: Degradation | None) ->
     return degradation.told if degradation is not None else 0.0
 
 
-def _require_fit(entry: ModelEntry, spec: JobSpec, settings: Settings) -> None:
-    entry.require_scale(spec.scale)
+def _require_allowed(entry: ModelEntry, spec: JobSpec, settings: Settings) -> None:
+    if spec.size is None and spec.scale in SCALES:
+        entry.require_scale(spec.scale)
     require_licence(entry, settings)
     if entry.card.kind == "style" and entry.card.name not in load_routing(settings).styles_allowed:
         raise LicenceNotAllowed(

@@ -12,15 +12,17 @@ from sr_tasks.quality.consistency import assess
 from sr_tasks.quality.pictures import Album
 from sr_tasks.records.assessment import Assessment, IntegrityReport
 from sr_tasks.records.media import MediaInfo, StreamPlan
+from sr_tasks.records.sizes import Size
 from sr_tasks.telemetry.progress import FramesDone, Progress
 
 
 def compare(
-    source: Path, output: Path, source_info: MediaInfo, scale: int, fates: tuple[StreamPlan, ...],
+    source: Path, output: Path, source_info: MediaInfo, size: Size, fates: tuple[StreamPlan, ...],
     damaged_pts: frozenset[int], settings: Settings, observer: Progress, album: Album | None = None, *,
     is_stylised: bool = False,
 ) -> tuple[Assessment, IntegrityReport, MediaInfo]:  # fmt: skip
-    """Assess the pictures and prove the rest; the output is decoded once. `is_stylised`: by a model of kind style."""
+    """Assess the pictures and prove the rest; the output is decoded once. `size`: what the
+    output was to have. `is_stylised`: by a model of kind style."""
     output_info = probe(output)
     frames = source_info.video.frames
     assessment = assess(
@@ -28,7 +30,7 @@ def compare(
         output,
         source_info,
         output_info,
-        scale,
+        size,
         report_progress=lambda done: observer.on_event(FramesDone(done=done, total=frames, fps=0.0)),
         damaged_pts=damaged_pts,
         threads=settings.worker_threads,
@@ -40,7 +42,7 @@ def compare(
         output,
         source_info,
         output_info,
-        scale=scale,
+        size=size,
         fates=fates,
         decode=assessment.decode,
         timing=assessment.timing,

@@ -33,13 +33,14 @@ def carries_captions(spec: JobSpec, pix_fmt: str) -> bool:
 def encode_settings(spec: JobSpec, source: SourceRecord, plan: PlanRecord) -> EncodeSettings:
     """Of the output; at the codec's default quality, where a rate is asked for."""
     video = source.media.video
+    width, height = spec.output_size(video)
     return EncodeSettings(
         codec=spec.codec,
         crf=spec.effective_crf,
         preset=spec.preset,
         threads=plan.encoder_threads,
-        width=video.width * spec.scale,
-        height=video.height * spec.scale,
+        width=width,
+        height=height,
         pix_fmt=video.pix_fmt,
         time_base=video.tick,
         average_rate=Fraction(video.average_rate),

@@ -1,5 +1,6 @@
 """How large a job's files become, as far as it can be told beforehand: what a disk or a wish is too small for."""
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -31,7 +32,7 @@ _CONVERTED_BITS: Final = 192_000
 def refuse_small_disk(spec: JobSpec, media: MediaInfo, settings: Settings, output: Location) -> None:
     """Raises DiskTooSmall if scratch or the output's own disk has too little room."""
     video = media.video
-    pixels = video.width * video.height * spec.scale**2 * video.frames
+    pixels = math.prod(spec.output_size(video)) * video.frames
     wished = wished_bytes(spec, media)
     if wished is None:
         output_bytes = int(pixels * spec.video_codec.bits_per_px / 8) + media.size_bytes
@@ -70,13 +71,13 @@ def refuse_small_rate(spec: JobSpec, media: MediaInfo, fates: Sequence[StreamPla
     """Raises InputUnsupported if a bitrate or a size is less than any encoder needs for such a picture, or than the
     other streams take alone. What a certain picture needs, only its encoding tells."""
     video = media.video
-    pixels = video.width * video.height * spec.scale**2
-    picture = video.frames * (pixels * _LEAST_PX_BITS / 8 + _FRAME_BYTES) / AIM
+    width, height = spec.output_size(video)
+    picture = video.frames * (width * height * _LEAST_PX_BITS / 8 + _FRAME_BYTES) / AIM
     if spec.picture_bits is not None:
         needed_bits = picture * 8 / video.duration_s
         if spec.picture_bits < needed_bits:
             raise InputUnsupported(
-                f"bitrate={spec.bitrate} is too little for {video.width * spec.scale}x{video.height * spec.scale} with "
+                f"bitrate={spec.bitrate} is too little for {width}x{height} with "
                 f"{video.frames / video.duration_s:.4g} frames a second.",
                 hint=f"Ask for {_round_up(needed_bits / 1000)}k or more, or choose a smaller scale.",
             )

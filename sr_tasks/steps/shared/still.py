@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from sr_tasks.config import Settings
 from sr_tasks.errors import UsageError
 from sr_tasks.graphs.runtime import Session
-from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.jobs.spec import BETWEEN, JobSpec
 from sr_tasks.pictures.described import described
 from sr_tasks.pictures.fates import planned, target_format
 from sr_tasks.pictures.kinds import format_of
@@ -67,6 +67,12 @@ def looked(
     if spec.is_rated:
         raise UsageError(
             f"{path.name} is a still picture, which takes neither bitrate nor target_size.", hint="Leave them out."
+        )
+
+    if spec.size is not None or spec.scale == BETWEEN:
+        raise UsageError(
+            f"{path.name} is a still picture, which takes neither size nor scale {BETWEEN}.",
+            hint="Use scale 1, 2 or 4.",
         )
 
     def look() -> _Look:

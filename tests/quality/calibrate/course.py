@@ -14,6 +14,7 @@ from sr_tasks.records.assessment import Assessment, IntegrityReport, Verdict
 from sr_tasks.records.cards import GateLimits
 from sr_tasks.records.job import OutputRecord, SourceRecord
 from sr_tasks.records.media import MediaInfo
+from sr_tasks.records.sizes import output_size
 from sr_tasks.registry.registry import Registry
 from sr_tasks.steps import assemble, plan, prepare_model, upscale, validate
 from tests.quality.calibrate.cases import Case, write_source
@@ -59,7 +60,8 @@ def measured(source: Path, output: Path, model: str, scale: int, settings: Setti
     known = source.with_name("media.json")  # what the job found out about it: fields, for instance
     media = MediaInfo.model_validate_json(known.read_text(encoding="utf-8")) if known.exists() else probe(source)
     assessment = assess(
-        source, output, media, probe(output), scale, report_progress=lambda _: None, threads=1,
+        source, output, media, probe(output), output_size(media.video, scale, None),
+        report_progress=lambda _: None, threads=1,
         is_stylised=card.kind == "style",
     )  # fmt: skip
     return Measured(assessment=assessment, verdict=judge(assessment, WHOLE, card.gate), limits=card.gate)
