@@ -30,7 +30,7 @@ class Resampler:
         return ()
 
     def infer(self, window: Window, out: Planes | None = None) -> Planes:
-        """Fill `out`, planes uint8 or uint16 [rows, columns] at least as large as those of the one frame in `window`."""
+        """Fill `out`, uint8 or uint16 [rows, columns], at least as large as the planes of the one frame in `window`."""
         (planes,) = window
         if out is None:
             raise ValueError("planes to write into are needed")
