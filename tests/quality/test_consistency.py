@@ -200,7 +200,7 @@ def test_the_album_turns_pictures_as_a_player_does(tmp_path: Path) -> None:
     source = make(tmp_path / "source.mp4", width=320, height=192, rotation=90, **BT601)
     album = Album(probe(source).video)
     twin = write_twin(tmp_path / "twin.mp4", source)
-    assess(source, twin, probe(source), probe(twin), SIZE, report_progress=lambda _: None, album=album)
+    assess(source, twin, probe(source), probe(twin), (640, 384), report_progress=lambda _: None, album=album)
     pair = album.pairs()[0]
     assert pair.height > pair.width
 
