@@ -9,6 +9,7 @@ from sr_tasks.errors import UsageError
 from sr_tasks.records.codecs import CODECS, Codec, Preset, VideoCodec
 from sr_tasks.records.layout import ANY, PixelWish
 from sr_tasks.records.media import VideoInfo
+from sr_tasks.records.purposes import PURPOSES, PurposeName
 from sr_tasks.records.rate import BITRATE_PATTERN, SIZE_PATTERN, amount
 from sr_tasks.records.restoration import Restoration, Strength
 from sr_tasks.records.sizes import AUTO_SCALES, NAMED, Size, network_scale, output_size
@@ -158,6 +159,14 @@ class JobSpec(BaseModel):
         pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$",
         json_schema_extra={"section": "Enhancement"},
     )
+    purpose: PurposeName | None = Field(
+        default=None,
+        title="Purpose",
+        description="Fills the fields that are at their default. "
+        + " ".join(f"{row.name}: {row}." for row in PURPOSES.values())
+        + " Empty: nothing is filled.",
+        json_schema_extra={"section": "Encoding"},
+    )
     codec: Codec = Field(
         default="h264",
         title="Video codec",
@@ -248,6 +257,13 @@ class JobSpec(BaseModel):
         le=60 * 24 * 30,
         json_schema_extra={"section": "Scheduling"},
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled_for_purpose(cls, given: Any) -> Any:
+        row = PURPOSES.get(str(given.get("purpose"))) if isinstance(given, Mapping) else None
+        defaults = {name: field.default for name, field in cls.model_fields.items()}
+        return row.filled(given, defaults) if row else given
 
     @model_validator(mode="after")
     def _level_is_said_once(self) -> Self:

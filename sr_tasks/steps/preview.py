@@ -9,6 +9,7 @@ from sr_tasks.config import Settings
 from sr_tasks.demux.timeline import temporary_table
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.records.job import SourceRecord
+from sr_tasks.records.purposes import PURPOSES
 from sr_tasks.steps import validate
 from sr_tasks.steps.rehearsal import rehearse
 from sr_tasks.steps.shared.choice import Choice
@@ -80,6 +81,7 @@ def _picture(spec: JobSpec, record: SourceRecord) -> dict[str, Any]:
         "crop": f"{left} left, {top} top, {right} right, {bottom} bottom" if any(plan.crop) else "none",
         "planes": f"{video.pix_fmt} {video.width}x{video.height}",
         "target": f"{spec.codec} {video.pix_fmt} {width}x{height} in {record.suffix}",
+        "purpose": f"{spec.purpose} ({PURPOSES[spec.purpose]})" if spec.purpose else "none was named",
         "notes": list(video.pixel_notes),
     }
 

@@ -25,6 +25,7 @@ from sr_tasks.records.containers import TARGETS, holds
 from sr_tasks.records.job import OutputRecord, SourceRecord
 from sr_tasks.records.media import MediaInfo, ReadOptions, StreamPlan, VideoInfo
 from sr_tasks.records.pictures import WRITTEN_SUFFIXES
+from sr_tasks.records.purposes import PURPOSES
 from sr_tasks.steps.shared import still
 from sr_tasks.steps.shared.choice import Choice, choose, kept, require_possible
 from sr_tasks.steps.shared.encoding import carries_captions
@@ -274,7 +275,7 @@ def locations(spec: JobSpec, settings: Settings) -> tuple[Location, Location]:
     if spec.output and spec.output.strip():
         output = uris.parse(spec.output, settings)
     else:
-        suffix = source.suffix.lower()
+        suffix = PURPOSES[spec.purpose].suffix if spec.purpose else source.suffix.lower()
         beside = suffix if holds(suffix, spec.codec) else spec.video_codec.suffix
         suffix = still.suffix_beside(source) or beside
         stem = source.name.removesuffix(source.suffix) if source.suffix else source.name
