@@ -31,6 +31,7 @@ _RECORDS = (
     "pictures",
     "prepared",
     "rate",
+    "sizes",
     "spdx",
 )
 CHUNK_CODE: Final = ("demux", "graphs", "inference", "media", "planes", *(f"records/{name}.py" for name in _RECORDS))
