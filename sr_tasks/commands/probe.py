@@ -63,4 +63,4 @@ def _describe(result: dict[str, Any]) -> str:
         return "\n\n".join(parts)
     tried = ", ".join(f"{place['frames']} frames at {place['start_s']:g} s" for place in result["rehearsal"]["places"])
     changed = "; ".join(result["rehearsal"]["changed"]) or "all came out as planned"
-    return "\n\n".join([*parts, f"Rehearsed: {tried}; {changed}."])
+    return "\n\n".join([*parts, f"Rehearsed: {tried}; {changed}.", f"Forecast: {result['forecast']}."])

@@ -18,6 +18,7 @@ from sr_tasks.jobs.failure import Failure
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.status import Status, Task, from_airflow
 from sr_tasks.records.assessment import Verdict
+from sr_tasks.records.forecast import Forecast
 from sr_tasks.records.job import ChunkProgress, DeliveryRecord, OutputRecord, PlanRecord, SourceRecord, TaskTiming
 
 _ENDED = frozenset({Status.COMPLETED, Status.FAILED})
@@ -30,6 +31,8 @@ class RunFacts:
     state: str = ""
     tasks: Sequence[Mapping[str, object]] | None = None
     """Task instances, as `jobs.status.from_airflow` reads them."""
+    forecast: Forecast | None = None
+    """What the job was expected to take; None before its source was looked at."""
     accepted_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
@@ -81,6 +84,8 @@ class JobView(BaseModel):
     """Seconds by step, of the steps that are done."""
     device_s: float | None = None
     """Seconds of work of a device, all chunks together; None until the output is assembled."""
+    forecast: Forecast | None = None
+    """What the job was expected to take; None before its source was looked at."""
     accepted_at: datetime | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
@@ -108,6 +113,7 @@ class JobView(BaseModel):
             report=(delivery.report if delivery else "") or _report_in(folder),
             timings_s=noted_timings(folder),
             device_s=output.upscale_s if (output := folder.find("output", OutputRecord)) else None,
+            forecast=folder.find("forecast", Forecast),
             accepted_at=run.accepted_at,
             started_at=run.started_at,
             ended_at=run.ended_at,

@@ -34,6 +34,13 @@ class Rehearsal(BaseModel):
     changed: tuple[str, ...] = ()
     """What did not come out as planned and was planned otherwise, a sentence each."""
 
+    key_bytes: float = 0.0
+    """Of a keyframe of the picture, on average; 0 if it was not measured."""
+    between_bytes: float = 0.0
+    """Of any other frame; 0 for a codec whose frames are all keyframes."""
+    stream_bytes: int = 0
+    """Of the other streams, as far as they were joined."""
+
     def __str__(self) -> str:
         where = ", ".join(f"{place.frames} at {place.start_s:.1f} s" for place in self.places)
         streams = "all streams whole" if self.streams_s is None else f"{self.streams_s:g} s of all streams"

@@ -7,12 +7,14 @@ from typing import Any
 
 from sr_tasks.config import Settings
 from sr_tasks.demux.timeline import temporary_table
+from sr_tasks.errors import InputRefused
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.records.job import SourceRecord
 from sr_tasks.records.purposes import PURPOSES
 from sr_tasks.steps import validate
 from sr_tasks.steps.rehearsal import rehearse
-from sr_tasks.steps.shared.choice import Choice
+from sr_tasks.steps.shared.choice import Choice, choose
+from sr_tasks.steps.shared.forecast import forecast
 from sr_tasks.steps.shared.still import target_of
 from sr_tasks.storage import transfer
 
@@ -54,8 +56,18 @@ def _previewed(spec: JobSpec, settings: Settings, table: Path) -> dict[str, Any]
         "picture": _picture(spec, record),
         "repairs": [repair.model_dump(mode="json") for repair in found.media.repairs],
         "streams": [row.model_dump(mode="json") for row in rehearsal.fates],
+        "forecast": _forecast(spec, record.model_copy(update={"rehearsal": rehearsal}), settings),
         "rehearsal": rehearsal.model_dump(mode="json", exclude={"fates"}),
     }
+
+
+def _forecast(spec: JobSpec, record: SourceRecord, settings: Settings) -> str:
+    """In words; why there is none, if no model can be chosen for the source."""
+    try:
+        choice = choose(spec, Path(record.local_path), record.media, "preview", settings)
+        return str(forecast(spec, record.model_copy(update={"model": choice.model}), settings))
+    except InputRefused as exc:
+        return f"none: {exc.message}"
 
 
 def _still(spec: JobSpec, record: SourceRecord) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 plain resampling in the network's place. Runs in a process of its own; writes into one scratch folder."""
 
 import dataclasses
+import statistics
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from sr_tasks.media.encode import read_packets
 from sr_tasks.media.places import FRAMES_AT_CHANGE, Place, chosen
 from sr_tasks.records.cards import GateLimits
 from sr_tasks.records.codecs import Preset
+from sr_tasks.records.encode import EncodeSettings
 from sr_tasks.records.job import PlanRecord, SourceRecord
 from sr_tasks.records.rehearsal import Rehearsal, RehearsedPlace
 from sr_tasks.steps.rehearsal_places import Trial, stage
@@ -74,8 +76,12 @@ def through(
         trial.judge(first, joining.assessment)
     for made in later:
         trial.judge(made, trial.compare(made))
+    key_bytes, between_bytes = _frame_bytes([file.path for made in (first, *later) for file in made.files], encode)
     least_picture_bytes = _least_picture_bytes(trial, places) if spec.is_rated else None
     return Rehearsal(
+        key_bytes=key_bytes,
+        between_bytes=between_bytes,
+        stream_bytes=joining.stream_bytes,
         places=tuple(
             RehearsedPlace(
                 start_s=round(float((place.video.start_pts - video.start_pts) * video.tick), 3),
@@ -102,3 +108,13 @@ def _least_picture_bytes(trial: Trial, places: Sequence[Place]) -> float:
     frames = trial.source.media.video.frames
     keyframes = -(-frames // _KEYFRAME_EVERY)
     return keyframes * sum(first) / len(first) + (frames - keyframes) * sum(later) / max(1, len(later))
+
+
+def _frame_bytes(files: Sequence[Path], encode: EncodeSettings) -> tuple[float, float]:
+    """Bytes of a keyframe and of another frame of the encoded picture, on average; 0 if there is none."""
+    keys: list[int] = []
+    between: list[int] = []
+    for file in files:
+        for packet, _ in read_packets(file, encode.time_base):
+            (keys if packet.is_keyframe else between).append(packet.size)
+    return statistics.fmean(keys or [0]), statistics.fmean(between or [0])

@@ -16,10 +16,12 @@ from sr_tasks.streams.assemble import assemble
 
 
 class Joining:
-    """Joins a place. `assessment` is that of the last file that was joined and could be read."""
+    """Joins a place. `assessment` is that of the last file that was joined and could be read, `stream_bytes` what its
+    other streams take."""
 
     def __init__(self, trial: Trial, made: Made) -> None:
         self.assessment: Assessment | None = None
+        self.stream_bytes = 0
         self._trial, self._made, self._source = trial, made, trial.source
 
     def settled(self) -> tuple[tuple[StreamPlan, ...], tuple[str, ...]]:
@@ -78,6 +80,7 @@ class Joining:
 
     def _differences(self, output: Path, fates: tuple[StreamPlan, ...]) -> str:
         output_info = probe(output)
+        self.stream_bytes = max(0, output.stat().st_size - sum(file.path.stat().st_size for file in self._made.files))
         found = self.assessment = self._trial.assessed(self._made, output, output_info)
         proof = integrity.check(
             self._trial.path, output, self._trial.media_of(self._made), output_info, size=self._trial.size,

@@ -9,7 +9,7 @@ from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.jobs.status import Task
 from sr_tasks.records.job import DeliveryRecord, SourceRecord
 from sr_tasks.release import observe
-from sr_tasks.steps.shared import manifest, meter
+from sr_tasks.steps.shared import forecast, manifest, meter
 from sr_tasks.steps.shared.timing import timed
 from sr_tasks.storage import transfer, uris
 from sr_tasks.storage.atomic import write_text
@@ -24,6 +24,7 @@ def run(job_id: str, settings: Settings) -> dict[str, Any]:
     if not folder.has("manifest"):
         text = json.dumps(manifest.build(folder), indent=1, ensure_ascii=False)
         write_text(folder.path / "manifest.json", text)
+        forecast.learn(folder, settings)
     for name in manifest.SIDECARS:
         beside = target.with_name(f"{target.name}.{name}")
         transfer.deliver(folder.path / name, beside, settings, overwrite=spec.overwrite)

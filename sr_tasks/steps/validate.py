@@ -26,7 +26,7 @@ from sr_tasks.records.job import OutputRecord, SourceRecord
 from sr_tasks.records.media import MediaInfo, ReadOptions, StreamPlan, VideoInfo
 from sr_tasks.records.pictures import WRITTEN_SUFFIXES
 from sr_tasks.records.purposes import PURPOSES
-from sr_tasks.steps.shared import still
+from sr_tasks.steps.shared import forecast, still
 from sr_tasks.steps.shared.choice import Choice, choose, kept, require_possible
 from sr_tasks.steps.shared.encoding import carries_captions
 from sr_tasks.steps.shared.first_look import Findings, first_look, planned_streams
@@ -79,6 +79,9 @@ def run(spec: JobSpec, job_id: str, settings: Settings, earlier: "LookedAt | Non
     folder.store_json("job", {"id": job_id})
     folder.store("spec", spec)
     folder.store("source", record)
+    said = forecast.forecast(spec, record, settings)
+    logger.info("forecast: {}", said)
+    folder.store("forecast", said)
     output_width, output_height = spec.output_size(video)
     return {
         "is_still": record.media.still is not None,

@@ -13,8 +13,8 @@ from tests.bench import airflow, api, quality, resources, rivals, stages
 from tests.bench.setting import Bench, Table
 
 PARTS = ("quality", "stages", "rivals", "resources", "airflow", "api")
-ON_REQUEST = ("arrivals",)
-"""Wants the system packages of `.ci/run`."""
+ON_REQUEST = ("arrivals", "forecasts")
+"""Want the system packages of `.ci/run`."""
 
 
 def main() -> None:
@@ -48,6 +48,10 @@ def main() -> None:
             from tests.bench import arrivals  # needs what the others do not
 
             arrivals.measure(table, uploads=40)
+        if "forecasts" in args.only:
+            from tests.bench import forecasts
+
+            forecasts.measure(scratch, table)
     out = Path("out/bench.md")
     out.parent.mkdir(exist_ok=True)
     out.write_text(f"{title}\n\n{table.markdown()}\n", encoding="utf-8")

@@ -17,6 +17,7 @@ from sr_tasks.records.assessment import Assessment, IntegrityReport, Verdict
 from sr_tasks.records.job import ModelRecord, OutputRecord, PlanRecord, ReviewRecord, SourceRecord
 from sr_tasks.records.media import MediaInfo
 from sr_tasks.records.rate import RateRecord
+from sr_tasks.steps.shared import forecast
 from sr_tasks.steps.shared.encoding import encode_settings
 from sr_tasks.steps.shared.still import target_of
 
@@ -80,6 +81,7 @@ def build(folder: JobFolder) -> dict[str, Any]:
             "fingerprint": model.fingerprint,
             "ranges": [chunk.model_dump(mode="json") for chunk in plan.chunks],
         },
+        "forecast": forecast.compared(folder),
         "timings_s": {**noted_timings(folder), "upscale": output.upscale_s},
         "quality": folder.load("assessment", Assessment).model_dump(mode="json"),
         "integrity": folder.load("integrity", IntegrityReport).model_dump(mode="json"),
