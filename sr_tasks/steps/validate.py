@@ -18,7 +18,7 @@ from sr_tasks.errors import (
     UsageError,
 )
 from sr_tasks.jobs.folder import JobFolder
-from sr_tasks.jobs.spec import JobSpec
+from sr_tasks.jobs.spec import AUTO, JobSpec
 from sr_tasks.pictures.kinds import format_of
 from sr_tasks.planes.targets import for_codec
 from sr_tasks.records.containers import TARGETS, holds
@@ -303,6 +303,8 @@ def _refuse_unfit(spec: JobSpec, media: MediaInfo, settings: Settings) -> None:
             f"The output would be {width}x{height}, past the limit of {settings.max_output_pixels} pixels.",
             hint="Choose a smaller scale or size, or raise SR_MAX_OUTPUT_PIXELS.",
         )
+    if spec.model == AUTO:
+        spec.network_scale(video)  # refuses a size that makes no sense
     if media.duration_s > settings.max_duration_s:
         raise InputTooLarge(
             f"The video lasts {media.duration_s:.0f} s; the limit is {settings.max_duration_s:.0f} s.",

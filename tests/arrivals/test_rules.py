@@ -44,7 +44,7 @@ def test_without_a_file_nothing_is_taken() -> None:
         ("uploads: [{prefix: 's3://b/in/', output: 's3://out/{stem.__class__}{suffix}'}]", "unknown field"),
         ("uploads: [{prefix: 's3://b/in/', output: 's3://out/{stem!r}{suffix}'}]", "braces"),
         ("uploads: [{prefix: 's3://b/in/', output: 's3://out/{stem}{suffix}{'}]", "output"),
-        (f"uploads: [{{prefix: 's3://b/in/', output: '{GOOD}', job: {{scale: 3}}}}]", "scale=3"),
+        (f"uploads: [{{prefix: 's3://b/in/', output: '{GOOD}', job: {{scale: 5}}}}]", "scale=5"),
         (f"uploads: [{{prefix: 's3://b/in/', output: '{GOOD}', job: {{source: x}}}}]", "source"),
         ("nights: {}", "nights"),
         ("night: {closes: '25:00'}", "closes"),
