@@ -23,14 +23,16 @@ class Purpose:
 
     def filled(self, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
         """`given`, with this purpose's fields in place of those that are missing or at their default. Another codec
-        keeps its own settings, and another scale its own size."""
+        keeps its own settings, another scale its own size, and a bitrate or a size of the file stands for the quality."""
         request = dict(given)
         is_open = {name for name, default in defaults.items() if request.get(name, default) == default}
         if "size" in is_open and "scale" in is_open and self.size:
             request["size"] = self.size
         if "codec" in is_open or request["codec"] == self.codec:
             request["codec"] = self.codec
-            request |= {name: value for name, value in self.encoding.items() if name in is_open}
+            is_rated = not {"bitrate", "target_size"} <= is_open
+            skipped = {"crf"} if is_rated else set[str]()
+            request |= {name: value for name, value in self.encoding.items() if name in is_open - skipped}
         return request
 
     def __str__(self) -> str:

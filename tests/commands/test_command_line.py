@@ -21,8 +21,6 @@ GIVEN = {
     "content": "live", "fields": "double", "fps": "30000/1001", "program": 2, "strict": True, "strip": "location",
     "tenant": "acme", "codec": "hevc", "preset": "slow", "gate": False, "review": "never",
     "priority": "high", "deadline_minutes": 90, "bit_depth": 10, "chroma": "422", "audio": "aac 192k",
-    "tenant": "acme", "codec": "hevc", "crf": 21, "preset": "slow", "gate": False, "review": "never",
-    "priority": "high", "deadline_minutes": 90, "bit_depth": 10, "chroma": "422",
     "size": "1280x720", "purpose": "archive",
 }  # fmt: skip
 

@@ -16,7 +16,7 @@ MADE = {
     "archive": (".mkv", {"codec_name": "ffv1", "pix_fmt": "yuv420p", "width": 192}),
     "web": (".mp4", {"codec_name": "av1", "pix_fmt": "yuv420p", "width": 192}),
     "edit": (".mov", {"codec_name": "prores", "profile": "HQ", "width": 192}),
-    "phone": (".mp4", {"codec_name": "h264", "profile": "High", "pix_fmt": "yuv420p", "width": 1920, "height": 1080}),
+    "phone": (".mp4", {"codec_name": "h264", "pix_fmt": "yuv420p", "width": 1920, "height": 1080}),
 }
 
 
@@ -40,6 +40,7 @@ def spec(**given: Any) -> JobSpec:
 def test_what_a_request_says_goes_before_its_purpose() -> None:
     assert (spec(purpose="phone", crf=30).crf, spec(purpose="phone").crf) == (30, 21)
     assert spec(purpose="phone", scale=4).size is None
+    assert spec(purpose="web", bitrate="2M").crf is None
     other = spec(purpose="web", codec="hevc")
     assert (other.codec, other.crf, other.bit_depth) == ("hevc", None, None)
 

@@ -17,6 +17,7 @@ from sr_tasks.records.job import OutputRecord, SourceRecord
 from sr_tasks.registry.registry import Registry
 from sr_tasks.steps.shared import learned
 from sr_tasks.steps.shared.pace import seconds_a_frame
+from sr_tasks.steps.shared.sizes import wished_bytes
 
 _KEYFRAME_EVERY: Final = 250
 """Frames of one shot that encoders put between keyframes."""
@@ -92,7 +93,7 @@ def forecast(spec: JobSpec, source: SourceRecord, settings: Settings) -> Forecas
     price = settings.device_hour_cost
     return Forecast(
         seconds=round(seconds, 2),
-        size_bytes=round(picture * factor + others),
+        size_bytes=wished_bytes(spec, source.media) or round(picture * factor + others),
         cost=round(device_s / 3600 * price, 4) if price else None,
         basis=f"time from {_jobs(len(upscaling)) if upscaling else 'the card of the model'}, size from rehearsed frames"
         + (f" and {_jobs(len(sizes))}" if sizes else ""),
