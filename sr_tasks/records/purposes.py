@@ -23,7 +23,7 @@ class Purpose:
 
     def filled(self, given: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
         """`given`, with this purpose's fields in place of those that are missing or at their default. Another codec
-        keeps its own settings, another scale its own size, and a bitrate or a size of the file stands for the quality."""
+        keeps its own settings, another scale its own size; a bitrate or a size of the file stands for the quality."""
         request = dict(given)
         is_open = {name for name, default in defaults.items() if request.get(name, default) == default}
         if "size" in is_open and "scale" in is_open and self.size:
