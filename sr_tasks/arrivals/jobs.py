@@ -8,6 +8,7 @@ from typing import Any
 from sr_tasks.arrivals.files import Arrived, is_inside, plain
 from sr_tasks.arrivals.rules import Watch
 from sr_tasks.config import Settings
+from sr_tasks.jobs.naming import filled
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.records.containers import holds
 from sr_tasks.records.pictures import FALLBACK_SUFFIX, PICTURE_SUFFIXES, WRITTEN_SUFFIXES
@@ -62,8 +63,8 @@ def _filled(arrived: Arrived, watch: Watch) -> str:
         suffix += "" if suffix.lower() in WRITTEN_SUFFIXES else FALLBACK_SUFFIX
     elif not holds(suffix.lower(), spec.codec):
         suffix += spec.video_codec.suffix
-    return watch.output.format(
-        folder=f"{folder}{slash}", stem=path.stem, suffix=suffix, scale=spec.scale, version=arrived.digest[:8]
+    return filled(
+        watch.output, spec, folder=f"{folder}{slash}", stem=path.stem, suffix=suffix, version=arrived.digest[:8]
     )
 
 

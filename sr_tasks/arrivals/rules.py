@@ -2,7 +2,6 @@
 
 import re
 from pathlib import Path
-from string import Formatter
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -10,13 +9,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from sr_tasks.arrivals.files import is_inside
 from sr_tasks.config import Settings
 from sr_tasks.errors import SrError, UsageError
+from sr_tasks.jobs.naming import FIELDS, template_fields
 from sr_tasks.jobs.spec import JobSpec, job_spec
 from sr_tasks.records.loading import load_yaml
 from sr_tasks.records.pictures import PICTURE_FORMATS, PICTURE_SUFFIXES
-
-FIELDS = ("folder", "stem", "suffix", "scale", "version")
-"""Of an output template: folder of the source below its prefix with its slash, name without suffix, suffix of the
-output's container, scale, and eight digits that change with the source's content."""
 
 _MAX_BYTES = 1 << 20
 _OF_THE_FILE = frozenset({"source", "output", "overwrite"})
@@ -141,17 +137,3 @@ def load(settings: Settings) -> Rules:
         return load_yaml(path, Rules, UsageError, what="The file of SR_ARRIVALS_FILE,", hint=hint)
     except OSError as exc:
         raise UsageError(f"SR_ARRIVALS_FILE={str(path)!r} cannot be read: {exc}.", hint=hint) from exc
-
-
-def template_fields(template: str) -> set[str]:
-    """Names in braces. Raises ValueError for a template that is none, or one with conversions or formats."""
-    found = set()
-    try:
-        for _, name, form, conversion in Formatter().parse(template):
-            if name is not None:
-                found.add(name)
-                if not name or form or conversion:
-                    raise ValueError("braces that name no field")
-    except ValueError as exc:
-        raise ValueError(f"output {template!r}: {exc}") from exc
-    return found

@@ -45,7 +45,8 @@ class JobSpec(BaseModel):
     output: str | None = Field(
         default=None,
         title="Output",
-        description="Where to put the result. Empty: beside the source, with scale or size in the name, such as `_x2`.",
+        description="Where to put the result; `{folder}`, `{stem}`, `{size}` and `{suffix}` stand for parts of the "
+        "source's name. Empty: beside the source, with scale or size in the name, such as `_x2`.",
         max_length=4096,
         json_schema_extra={"section": "Files"},
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from loguru import logger
 
@@ -18,6 +19,7 @@ from sr_tasks.errors import (
     UsageError,
 )
 from sr_tasks.jobs.folder import JobFolder
+from sr_tasks.jobs.naming import OF_ONE_JOB, filled, is_template, template_fields
 from sr_tasks.jobs.spec import AUTO, JobSpec
 from sr_tasks.pictures.kinds import format_of
 from sr_tasks.planes.targets import for_codec
@@ -44,6 +46,7 @@ from sr_tasks.streams.tags import without_private
 TABLE = "frames.table"
 """In the job folder: what comes out of a source whose packets do not say it."""
 MIN_SIDE_PX = 8
+_NAMING = f"The fields are {', '.join(f'{{{name}}}' for name in OF_ONE_JOB)}."
 
 
 def run(spec: JobSpec, job_id: str, settings: Settings, earlier: "LookedAt | None" = None) -> dict[str, Any]:
@@ -275,14 +278,8 @@ def locations(spec: JobSpec, settings: Settings) -> tuple[Location, Location]:
     if not spec.source.strip():
         raise UsageError("No source was given.", hint="Name a video file: a path, file:///... or s3://bucket/key.")
     source = uris.parse(spec.source, settings)
-    if spec.output and spec.output.strip():
-        output = uris.parse(spec.output, settings)
-    else:
-        suffix = PURPOSES[spec.purpose].suffix if spec.purpose else source.suffix.lower()
-        beside = suffix if holds(suffix, spec.codec) else spec.video_codec.suffix
-        suffix = still.suffix_beside(source) or beside
-        stem = source.name.removesuffix(source.suffix) if source.suffix else source.name
-        output = source.with_name(f"{stem}_{spec.size_name}{suffix}")
+    asked = (spec.output or "").strip()
+    output = uris.parse(asked, settings) if asked and not is_template(asked) else _named(spec, source, settings)
     if output == source:
         raise TargetExists(f"The output {output} is the source itself.", hint="Name another output.")
     if output.suffix.lower() not in {*TARGETS, *WRITTEN_SUFFIXES}:
@@ -291,6 +288,27 @@ def locations(spec: JobSpec, settings: Settings) -> tuple[Location, Location]:
             hint=f"Use one of {', '.join((*TARGETS, *WRITTEN_SUFFIXES))}.",
         )
     return source, output
+
+
+def _named(spec: JobSpec, source: Location, settings: Settings) -> Location:
+    """The output as the request's template says, or beside the source."""
+    suffix = PURPOSES[spec.purpose].suffix if spec.purpose else source.suffix.lower()
+    beside = suffix if holds(suffix, spec.codec) else spec.video_codec.suffix
+    suffix = still.suffix_beside(source) or beside
+    stem = source.name.removesuffix(source.suffix) if source.suffix else source.name
+    template = (spec.output or "").strip()
+    if not template:
+        return source.with_name(f"{stem}_{spec.size_name}{suffix}")
+    try:
+        unknown = template_fields(template) - set(OF_ONE_JOB)
+    except ValueError as exc:
+        raise UsageError(f"{exc}.", hint=_NAMING) from exc
+    if unknown:
+        raise UsageError(f"output {template!r} has an unknown field {min(unknown)!r}.", hint=_NAMING)
+    folder = f"{source.path.parent}/" if isinstance(source, LocalFile) else source.uri.removesuffix(source.name)
+    if template.lower().startswith("file:"):
+        folder, stem = quote(folder), quote(stem)
+    return uris.parse(filled(template, spec, folder=folder, stem=stem, suffix=suffix), settings)
 
 
 def _refuse_unfit(spec: JobSpec, media: MediaInfo, settings: Settings) -> None:
