@@ -23,7 +23,7 @@ _ANY_MODEL = Choice(model="", reason="", level=0.0, degradation=None)
 
 def preview(spec: JobSpec, settings: Settings) -> dict[str, Any]:
     """The plan of picture, repairs and streams. Raises the InputRefused errors that a job would raise for its source;
-    looks at neither the target nor the model."""
+    does not look at the target. A model that cannot be chosen leaves the forecast open."""
     with temporary_table() as table:
         return _previewed(spec, settings, table)
 
