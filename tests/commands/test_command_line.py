@@ -21,7 +21,8 @@ GIVEN = {
     "content": "live", "fields": "double", "fps": "30000/1001", "program": 2, "strict": True, "strip": "location",
     "tenant": "acme", "codec": "hevc", "preset": "slow", "gate": False, "review": "never",
     "priority": "high", "deadline_minutes": 90, "bit_depth": 10, "chroma": "422", "audio": "aac 192k",
-    "size": "1280x720", "purpose": "archive",
+    "size": "1280x720", "purpose": "archive", "denoise": "off", "deblock": "off", "deband": "strong",
+    "sharpen": "light",
 }  # fmt: skip
 
 
