@@ -160,12 +160,12 @@ class JobSpec(BaseModel):
         pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$",
         json_schema_extra={"section": "Enhancement"},
     )
-    purpose: PurposeName | None = Field(
-        default=None,
+    purpose: PurposeName = Field(
+        default="none",
         title="Purpose",
         description="Fills the fields that are at their default. "
         + " ".join(f"{row.name}: {row}." for row in PURPOSES.values())
-        + " Empty: nothing is filled.",
+        + " none: nothing is filled.",
         json_schema_extra={"section": "Encoding"},
     )
     codec: Codec = Field(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-PurposeName = Literal["archive", "web", "edit", "phone"]
+PurposeName = Literal["none", "archive", "web", "edit", "phone"]
 
 
 @dataclass(frozen=True, kw_only=True)

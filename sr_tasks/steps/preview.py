@@ -93,7 +93,7 @@ def _picture(spec: JobSpec, record: SourceRecord) -> dict[str, Any]:
         "crop": f"{left} left, {top} top, {right} right, {bottom} bottom" if any(plan.crop) else "none",
         "planes": f"{video.pix_fmt} {video.width}x{video.height}",
         "target": f"{spec.codec} {video.pix_fmt} {width}x{height} in {record.suffix}",
-        "purpose": f"{spec.purpose} ({PURPOSES[spec.purpose]})" if spec.purpose else "none was named",
+        "purpose": f"{spec.purpose} ({PURPOSES[spec.purpose]})" if spec.purpose in PURPOSES else "none was named",
         "notes": list(video.pixel_notes),
     }
 

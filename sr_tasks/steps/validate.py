@@ -292,7 +292,7 @@ def locations(spec: JobSpec, settings: Settings) -> tuple[Location, Location]:
 
 def _named(spec: JobSpec, source: Location, settings: Settings) -> Location:
     """The output as the request's template says, or beside the source."""
-    suffix = PURPOSES[spec.purpose].suffix if spec.purpose else source.suffix.lower()
+    suffix = PURPOSES[spec.purpose].suffix if spec.purpose in PURPOSES else source.suffix.lower()
     beside = suffix if holds(suffix, spec.codec) else spec.video_codec.suffix
     suffix = still.suffix_beside(source) or beside
     stem = source.name.removesuffix(source.suffix) if source.suffix else source.name
