@@ -18,7 +18,7 @@ CONTENT = {
     "fractal": "mandelbrot=s={size}:r=25,trim=duration={seconds}",
     "cells": "life=s={size}:mold=10:r=25:ratio=0.1:death_color=#C83232:life_color=#00ff00:seed=3,gblur=1,"
     "trim=duration={seconds}",
-    "soft": "gradients=s={size}:r=25:d={seconds}:seed=5,noise=alls=6:allf=t:all_seed=4",
+    "soft": "gradients=s={size}:r=25:d={seconds}:seed=5,noise=c0s=6:c0f=t:c0_seed=4",
 }
 LEARNED_FROM = (("bars", "96x64", 2, {}), ("fractal", "256x144", 3, {}), ("soft", "160x96", 2, {}))
 """Jobs that come before, as on any machine in use: content, size, seconds, request."""

@@ -74,7 +74,7 @@ def test_the_same_request_gives_the_same_job_and_another_one_under_its_name_is_r
     [
         ({}, "source", "USAGE"),
         ({"source": ""}, "source", "USAGE"),
-        ({"source": "/media/a.mp4", "scale": 3}, "scale", "USAGE"),
+        ({"source": "/media/a.mp4", "scale": 5}, "scale", "USAGE"),
         ({"source": "/media/a.mp4", "sclae": 2}, "sclae", "USAGE"),
         ({"source": "/media/a.mp4", "id": "../etc"}, "id", "USAGE"),
         ({"source": "/media/a.mp4", "codec": "ffv1", "crf": 20}, "crf", "USAGE"),
