@@ -150,7 +150,7 @@ def test_what_is_no_job_goes_to_the_dead_letters_with_the_reason(
     async def story() -> None:
         async with await aio_pika.connect(broker) as connection:
             channel = await connection.channel()
-            await send(channel, queue, b"nonsense", job(1), b'{"source": "a.mp4", "scale": 3}', headers={"from": "ann"})
+            await send(channel, queue, b"nonsense", job(1), b'{"source": "a.mp4", "scale": 5}', headers={"from": "ann"})
             async with listening() as told:
                 await until(lambda: told and len(given_up) == 2)
             assert [row["conf"]["source"] for row in told] == ["s3://media/1.mp4"]

@@ -133,7 +133,7 @@ def test_the_form_asks_for_the_source_alone(dag: Any) -> None:
     assert [name for name in empty if "null" not in params[name].schema["type"]] == ["source"]
 
 
-@pytest.mark.parametrize("values", [{"scale": 3}, {"source": "  "}, {"source": None}, {"crf": 64}, {"model": "../x"}])
+@pytest.mark.parametrize("values", [{"scale": 5}, {"source": "  "}, {"source": None}, {"crf": 64}, {"model": "../x"}])
 def test_a_value_outside_the_schema_is_refused_by_the_form(values: dict[str, Any]) -> None:
     for name, value in values.items():
         with pytest.raises(ParamValidationError):
@@ -156,7 +156,7 @@ def test_the_defaults_of_the_form_with_a_source_are_a_request() -> None:
 @pytest.mark.parametrize(
     ("values", "named"),
     [
-        ({"scale": 3}, "scale=3"),
+        ({"scale": 5}, "scale=5"),
         ({"colour": "blue"}, "colour='blue'"),
         ({"codec": "ffv1", "crf": 20}, "crf=20"),
         ({"model": "../x"}, "model='../x'"),
