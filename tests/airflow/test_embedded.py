@@ -69,7 +69,7 @@ def test_bad_input_is_refused_before_anything_is_started(tmp_path: Path, content
 
 @pytest.mark.parametrize(
     ("arguments", "named"),
-    [(["--scale", "3"], "scale=3"), (["--crf", "high"], "'high'"), (["--codec", "ffv1", "--crf", "9"], "crf=9")],
+    [(["--scale", "5"], "scale=5"), (["--crf", "high"], "'high'"), (["--codec", "ffv1", "--crf", "9"], "crf=9")],
 )
 def test_a_wrong_request_is_refused_as_usage(tmp_path: Path, clip: Path, arguments: list[str], named: str) -> None:
     launcher = Launcher(tmp_path)

@@ -71,7 +71,7 @@ def test_a_message_without_an_id_is_known_by_its_content() -> None:
         (b"\xff", "no JSON"),
         (b"[1]", "no JSON object"),
         (b"{}", "no source"),
-        (b'{"source": "a.mp4", "scale": 3}', "scale=3"),
+        (b'{"source": "a.mp4", "scale": 5}', "scale=5"),
         (b'{"source": "a.mp4", "colour": 1}', "colour"),
         (b" " * (MAX_BYTES + 1), "allowed"),
     ],

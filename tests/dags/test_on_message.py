@@ -157,7 +157,7 @@ def test_what_is_no_job_goes_to_the_dead_letters_with_the_reason(
             dead = await channel.get_queue(messages.dead_letters(queue), ensure=False)
             first, second = await dead.get(no_ack=True), await dead.get(no_ack=True)
             assert (first.body, first.headers[messages.CODE_HEADER]) == (b"nonsense", "INPUT_INVALID")
-            assert "scale=3" in str(second.headers[messages.REASON_HEADER])
+            assert "scale=5" in str(second.headers[messages.REASON_HEADER])
             assert second.headers["from"] == "ann"
             await until_left(1, connection, queue)  # the job that was not accepted is there again
 
