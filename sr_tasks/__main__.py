@@ -73,9 +73,14 @@ def job_id_of(spec: JobSpec) -> str:
 
 def _enhance(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     from sr_tasks.demux.timeline import temporary_table
+    from sr_tasks.folders.listing import is_folder
     from sr_tasks.steps import validate
 
     spec = spec_from(args)
+    if is_folder(spec.source):
+        from sr_tasks.folders import job
+
+        return job.run(spec, settings, _Stoppable(terminal.for_stream(sys.stderr)))
     job_id = job_id_of(spec)
     spec = validate.continued(spec, job_id, settings)
     with temporary_table() as table:
@@ -133,7 +138,9 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
 
     enhance = commands.add_parser("enhance", help="enlarge a video or picture and deliver it if its quality is proved")
-    enhance.add_argument("source", metavar="INPUT", help="a path, file:///... or s3://bucket/key")
+    enhance.add_argument(
+        "source", metavar="INPUT", help="a path, file:///... or s3://bucket/key; or a folder/ of pictures"
+    )
     enhance.add_argument("output", metavar="OUTPUT", nargs="?", help="default: beside the input, with _x2")
     add_options(enhance)
     common(enhance, _enhance, _describe_enhanced)
@@ -169,9 +176,14 @@ def _settings(args: argparse.Namespace) -> Settings:
 
 
 def _describe_enhanced(result: dict[str, Any]) -> str:
-    what = "a picture" if result["is_still"] else f"{result['frames']} frames"
+    if "pictures" in result:
+        told = ", ".join(f"{count} {status}" for status, count in result["pictures"].items())
+        done = f"{told} ({result['resumed']} were done before)"
+    else:
+        what = "a picture" if result["is_still"] else f"{result['frames']} frames"
+        done = f"{what} at {result['width']}x{result['height']}"
     return (
-        f"Done: {what} at {result['width']}x{result['height']} in {result['seconds']} s.\n"
+        f"Done: {done} in {result['seconds']} s.\n"
         f"  output    {result['output']}\n  report    {result['report']}\n  manifest  {result['manifest']}"
     )
 

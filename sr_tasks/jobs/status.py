@@ -6,6 +6,8 @@ from enum import StrEnum
 
 JOB_DAG = "upscale_video"
 """Id of the Dag whose runs are the jobs."""
+FOLDER_DAG = "upscale_pictures"
+"""Id of the Dag whose runs take folders of pictures."""
 
 
 class Task(StrEnum):

@@ -33,7 +33,13 @@ from sr_tasks.steps.shared.choice import Choice, choose, kept, require_possible
 from sr_tasks.steps.shared.encoding import carries_captions
 from sr_tasks.steps.shared.first_look import Findings, first_look, planned_streams
 from sr_tasks.steps.shared.manifest import SIDECARS
-from sr_tasks.steps.shared.sizes import refuse_rated_still, refuse_small_disk, refuse_small_rate, refuse_unreached_rate
+from sr_tasks.steps.shared.sizes import (
+    refuse_large_source,
+    refuse_rated_still,
+    refuse_small_disk,
+    refuse_small_rate,
+    refuse_unreached_rate,
+)
 from sr_tasks.steps.shared.source import first_bounds
 from sr_tasks.storage import transfer, uris
 from sr_tasks.storage.atomic import replacing
@@ -160,11 +166,7 @@ def check(
     source, output = locations(spec, settings)
     require_possible(spec, settings)
     stat = transfer.stat(source, settings)
-    if stat.size_bytes > settings.max_source_bytes:
-        raise InputTooLarge(
-            f"{source.name} is {stat.size_bytes} bytes; the limit is {settings.max_source_bytes}.",
-            hint="Raise SR_MAX_SOURCE_BYTES or cut the file.",
-        )
+    refuse_large_source(source, stat.size_bytes, settings)
     for target in (output, *(output.with_name(f"{output.name}.{name}") for name in SIDECARS)):
         transfer.check_target(target, settings, overwrite=spec.overwrite)
     if isinstance(source, LocalFile):

@@ -20,6 +20,7 @@ TOLD = {
     "on_upload": True,
     "purge_workdirs": True,
     "release_model": False,
+    "upscale_pictures": False,
     "watch_queue": True,
     "watch_releases": True,
 }

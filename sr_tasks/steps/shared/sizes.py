@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from sr_tasks.config import Settings
-from sr_tasks.errors import DiskTooSmall, InputUnsupported, UsageError
+from sr_tasks.errors import DiskTooSmall, InputTooLarge, InputUnsupported, UsageError
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.records.codecs import CODECS
 from sr_tasks.records.media import MediaInfo, StreamInfo, StreamPlan
@@ -27,6 +27,15 @@ _REHEARSED_PART: Final = 0.5
 """Of what rehearsed frames take: they may be harder than the others, or encoded with a faster preset."""
 _CONVERTED_BITS: Final = 192_000
 """A second of sound that is converted."""
+
+
+def refuse_large_source(source: Location, size_bytes: int, settings: Settings) -> None:
+    """Raises InputTooLarge for a file of more bytes than a deployment takes."""
+    if size_bytes > settings.max_source_bytes:
+        raise InputTooLarge(
+            f"{source.name} is {size_bytes} bytes; the limit is {settings.max_source_bytes}.",
+            hint="Raise SR_MAX_SOURCE_BYTES or cut the file.",
+        )
 
 
 def refuse_small_disk(spec: JobSpec, media: MediaInfo, settings: Settings, output: Location) -> None:
