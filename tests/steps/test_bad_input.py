@@ -126,7 +126,7 @@ def test_bad_input_is_refused_with_a_sentence_and_leaves_nothing(
     ("arguments", "word"),
     [
         (["enhance"], "INPUT"),
-        (["enhance", "a.mp4", "--scale", "3"], "3"),
+        (["enhance", "a.mp4", "--scale", "5"], "5"),
         (["enhance", "a.mp4", "--crf", "99"], "99"),
         (["enhance", "a.mp4", "--codec", "vp8"], "vp8"),
         (["enhance", "a.mp4", "--model", "../../etc"], "../../etc"),
