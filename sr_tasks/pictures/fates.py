@@ -1,17 +1,18 @@
 """What becomes of everything that a picture file holds, in rows that the report shows."""
 
-from sr_tasks.errors import InputTooLarge, InputUnsupported, UsageError
+from sr_tasks.errors import ContainerMismatch, InputTooLarge, InputUnsupported
 from sr_tasks.jobs.spec import Strip
 from sr_tasks.records.media import StreamPlan
 from sr_tasks.records.pictures import PICTURE_FORMATS, WRITTEN_SUFFIXES, PictureFacts, PictureFormat
 
 
 def target_format(name: str, facts: PictureFacts, suffix: str, scale: int) -> PictureFormat:
-    """The format that a suffix means. Raises UsageError for a suffix of no picture that can be written,
-    InputUnsupported where alpha would be lost, InputTooLarge where a side at `scale` is past the format's limit."""
+    """The format that a suffix means. Raises ContainerMismatch for a suffix of no picture that can be
+    written, InputUnsupported where alpha would be lost, and InputTooLarge where a side at `scale` is past the limit of
+    the format."""
     target = WRITTEN_SUFFIXES.get(suffix)
     if target is None:
-        raise UsageError(
+        raise ContainerMismatch(
             f"{name} is a still picture ({facts.format}), and the output ends in {suffix or 'no suffix'!r}.",
             hint=f"Name an output that ends in one of {', '.join(WRITTEN_SUFFIXES)}.",
         )

@@ -251,7 +251,7 @@ def test_flattened_alpha_is_what_is_seen_before_black() -> None:
 
 def test_enlarged_alpha_keeps_the_ends_of_its_scale() -> None:
     alpha = np.repeat(np.array([[0, 0, 0, 1023, 1023, 1023]], np.uint16), 6, axis=0)
-    result = enlarged(alpha, 2, 10)
+    result = enlarged(alpha, (12, 12), 10)
     assert result.shape == (12, 12)
     assert (result[:, :4] == 0).all()
     assert (result[:, 8:] == 1023).all()

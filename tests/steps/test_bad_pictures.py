@@ -78,7 +78,13 @@ CASES: list[tuple[str, Callable[[], bytes], str, str, str]] = [
     ("float.tif", floating, ".tif", "INPUT_UNSUPPORTED", "float.tif has"),
     ("alpha.png", lambda: encoded("PNG", "RGBA"), ".jpg", "INPUT_UNSUPPORTED", "has alpha, which JPEG does not hold"),
     ("alpha.png", lambda: encoded("PNG", "RGBA"), ".bmp", "INPUT_UNSUPPORTED", "has alpha, which BMP does not hold"),
-    ("photo.jpg", lambda: encoded("JPEG"), ".mp4", "USAGE", "still picture (JPEG), and the output ends in '.mp4'"),
+    (
+        "photo.jpg",
+        lambda: encoded("JPEG"),
+        ".mp4",
+        "CONTAINER_MISMATCH",
+        "still picture (JPEG), and the output ends in '.mp4'",
+    ),
     ("photo.jpg", lambda: encoded("JPEG"), ".gif", "USAGE", "no suffix of a container or picture"),
     ("wide.png", lambda: encoded("PNG", size=(9000, 8)), ".webp", "INPUT_TOO_LARGE", "at most 16383 px a side"),
 ]
