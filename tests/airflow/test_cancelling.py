@@ -47,8 +47,12 @@ def test_a_task_that_escapes_the_first_request_to_cancel_is_stopped_by_a_later_o
 
 
 def test_a_job_that_never_began_is_not_waited_for() -> None:
+    asked: list[str] = []
+
     class Nothing(Airflow):
         def cancel(self, job_id: str) -> bool:
+            asked.append(job_id)
             return False
 
     enhance.cancel(Job(Nothing(escapes=0)))
+    assert asked == ["clip-x2"]
