@@ -44,8 +44,8 @@ LEAST_RESTORED_DB = {"crf 26": 0.45, "crf 32": 0.25, "jpeg 50": 0.5, "noise 6": 
 
 
 def folder_of(name: str) -> Path:
-    """The newest version, which jobs get."""
-    return max((MODELS / name).iterdir(), key=lambda folder: int(folder.name))
+    """The newest version."""
+    return max((MODELS / name).glob("[0-9]*"), key=lambda folder: int(folder.name))
 
 
 def weights_of(name: str) -> Path:
