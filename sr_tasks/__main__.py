@@ -75,6 +75,7 @@ def _enhance(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     from sr_tasks.demux.timeline import temporary_table
     from sr_tasks.folders.listing import is_folder
     from sr_tasks.steps import validate
+    from sr_tasks.steps.shared.inspection import inspect_ahead
 
     spec = spec_from(args)
     if is_folder(spec.source):
@@ -84,11 +85,11 @@ def _enhance(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     job_id = job_id_of(spec)
     spec = validate.continued(spec, job_id, settings)
     with temporary_table() as table:
-        looked_at = validate.check(spec, settings, table=table)
+        inspection = inspect_ahead(spec, settings, table=table)
 
         from sr_tasks.steps import pipeline  # the runtimes load only for a job that is not refused
 
-        return pipeline.run(spec, job_id, settings, _Stoppable(terminal.for_stream(sys.stderr)), looked_at)
+        return pipeline.run(spec, job_id, settings, _Stoppable(terminal.for_stream(sys.stderr)), inspection)
 
 
 def spec_from(args: argparse.Namespace) -> JobSpec:

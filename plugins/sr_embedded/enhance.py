@@ -64,10 +64,11 @@ def accepted(spec: JobSpec, settings: Settings) -> JobSpec:
 
     Raises UsageError and InputRefused errors; leaves nothing behind.
     """
-    from sr_tasks.steps import validate
+    from sr_tasks.steps.shared.inspection import inspect_ahead
+    from sr_tasks.steps.shared.locations import locations
 
-    validate.check(spec, settings)
-    source, output = validate.locations(spec, settings)
+    inspect_ahead(spec, settings)
+    source, output = locations(spec, settings)
     return spec.model_copy(update={"source": source.uri, "output": output.uri})
 
 

@@ -23,8 +23,9 @@ from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.jobs.status import Status
 from sr_tasks.records.folders import FolderRecord, PictureOutcome
 from sr_tasks.records.job import SourceRecord
-from sr_tasks.steps import validate
 from sr_tasks.steps.shared.choice import choose, require_possible
+from sr_tasks.steps.shared.inspection import TABLE, Inspection, inspect_file, record_of
+from sr_tasks.steps.shared.locations import locations
 from sr_tasks.steps.shared.sizes import refuse_rated_still
 from sr_tasks.storage import locks, transfer, uris
 from sr_tasks.storage.uris import LocalFile
@@ -71,11 +72,11 @@ def enlarge(
         on_picture()
 
     def look(request: JobSpec, scratch: Path, path: Path) -> SourceRecord:
-        source, output = validate.locations(request, settings)
+        source, output = locations(request, settings)
         stat = transfer.stat(source, settings)
-        found, fates = validate.looked(request, path, output.suffix.lower(), settings, scratch / validate.TABLE)
-        looked_at = validate.LookedAt(source=source, output=output, path=path, stat=stat, found=found, fates=fates)
-        return validate.record_of(looked_at, choose(request, path, found.media, folder.job_id, settings))
+        found, fates = inspect_file(request, path, output.suffix.lower(), settings, scratch / TABLE)
+        inspection = Inspection(source=source, output=output, path=path, stat=stat, found=found, fates=fates)
+        return record_of(inspection, choose(request, path, found.media, folder.job_id, settings))
 
     with (
         _locked(folder, ".lock", shared=True),

@@ -6,7 +6,7 @@ from typing import Final
 from sr_tasks.demux.reading import stored_points
 from sr_tasks.demux.scan import PointTally
 from sr_tasks.errors import InputUnsupported
-from sr_tasks.jobs.spec import Fields
+from sr_tasks.jobs.form import Fields
 from sr_tasks.media.fields import presented_points, ticks
 from sr_tasks.media.interlace import INTERLACED, Look, look_at
 from sr_tasks.records.media import Deinterlace, MediaInfo, PicturePlan, Repair, VideoInfo

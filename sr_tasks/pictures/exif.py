@@ -6,7 +6,7 @@ from typing import Final
 
 from PIL import Image
 
-from sr_tasks.jobs.spec import Strip
+from sr_tasks.jobs.form import Strip
 
 _PREFIX: Final = b"Exif\x00\x00"
 _ORIENTATION, _EXIF_IFD, _GPS_IFD, _INTEROP_IFD = 0x0112, 0x8769, 0x8825, 0xA005

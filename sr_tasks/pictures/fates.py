@@ -1,7 +1,7 @@
 """What becomes of everything that a picture file holds, in rows that the report shows."""
 
 from sr_tasks.errors import ContainerMismatch, InputTooLarge, InputUnsupported
-from sr_tasks.jobs.spec import Strip
+from sr_tasks.jobs.form import Strip
 from sr_tasks.records.media import StreamPlan
 from sr_tasks.records.pictures import PICTURE_FORMATS, WRITTEN_SUFFIXES, PictureFacts, PictureFormat
 

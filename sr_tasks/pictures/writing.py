@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from sr_tasks.errors import TargetUnwritable
-from sr_tasks.jobs.spec import Strip
+from sr_tasks.jobs.form import Strip
 from sr_tasks.pictures import tiff
 from sr_tasks.pictures.exif import stripped, upright, upright_xmp
 from sr_tasks.pictures.reading import Metadata, Picture

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import ModelRejected, ModelUnknown, RoutesInvalid, ScaleUnsupported
-from sr_tasks.jobs.spec import Content
+from sr_tasks.jobs.form import Content
 from sr_tasks.records.degradation import Degradation, DegradationKind
 from sr_tasks.records.loading import load_yaml
 from sr_tasks.registry.entry import ModelEntry

@@ -27,8 +27,9 @@ from sr_tasks.records.prepared import GraphVariant
 from sr_tasks.registry.entry import ModelEntry
 from sr_tasks.registry.registry import Registry
 from sr_tasks.release.paired import sampled
-from sr_tasks.steps import validate
 from sr_tasks.steps.shared.choice import choose
+from sr_tasks.steps.shared.inspection import inspect_file
+from sr_tasks.steps.shared.locations import locations
 from sr_tasks.storage import transfer
 from sr_tasks.storage.atomic import write_text
 from sr_tasks.storage.failures import writing
@@ -65,10 +66,10 @@ def compare(references: Sequence[str], spec: JobSpec, page: Path, settings: Sett
     entries = [Registry.of(settings).get(reference) for reference in references]
     if len({entry.label for entry in entries}) < len(entries):
         raise UsageError("A model is named twice.", hint="Name each version once: NAME@VERSION.")
-    source_uri, output = validate.locations(spec, settings)
+    source_uri, output = locations(spec, settings)
     path = transfer.fetch(source_uri, settings.workdir / "fetched", settings)
     with temporary_table() as table:
-        found, _ = validate.looked(spec, path, output.suffix.lower(), settings, table)
+        found, _ = inspect_file(spec, path, output.suffix.lower(), settings, table)
         scale = spec.network_scale(found.media.video)
         source = _source(path, found.media, scale)
         levels = [_level(spec, entry, path, found.media, settings) for entry in entries]

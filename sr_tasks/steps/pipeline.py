@@ -26,6 +26,7 @@ from sr_tasks.steps import (
     upscale,
     validate,
 )
+from sr_tasks.steps.shared.inspection import Inspection
 from sr_tasks.storage.locks import locked
 from sr_tasks.telemetry.logs import job_context
 from sr_tasks.telemetry.process_memory import process_memory
@@ -35,11 +36,11 @@ from sr_tasks.telemetry.traces import Traces
 
 
 def run(
-    spec: JobSpec, job_id: str, settings: Settings, observer: Progress, looked_at: validate.LookedAt | None = None
+    spec: JobSpec, job_id: str, settings: Settings, observer: Progress, inspection: Inspection | None = None
 ) -> dict[str, Any]:
     """Run a job to its end. Returns what `--json` prints; raises the SrError that ended the job.
 
-    `looked_at` is what `validate.check` found for it a moment ago, if it was asked. On success nothing stays in
+    `inspection` is what `inspect_ahead` found for it a moment ago, if it was asked. On success nothing stays in
     scratch; on failure what a resume needs. Raises JobRunning if another process runs the very same job.
     """
     started, accepted = time.monotonic(), time.time()
@@ -48,7 +49,7 @@ def run(
     with Instruments(settings) as instruments, _alone(folder), job_context(job_id):
         instruments.job_changed(Status.PROCESSING)
         try:
-            result = _steps(spec, job_id, settings, observer, traces, looked_at)
+            result = _steps(spec, job_id, settings, observer, traces, inspection)
         except BaseException as exc:
             if isinstance(exc, SrError):
                 folder.store_error(exc)
@@ -78,7 +79,7 @@ def _peak_memory_mb() -> int | None:
 
 def _steps(
     spec: JobSpec, job_id: str, settings: Settings, observer: Progress, traces: Traces,
-    looked_at: validate.LookedAt | None,
+    inspection: Inspection | None,
 ) -> dict[str, Any]:  # fmt: skip
     def step(task: Task, work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         observer.on_event(PhaseStarted(phase=PHASES[task]))
@@ -87,7 +88,7 @@ def _steps(
             logger.info("{} done: {}", task, result)
         return result
 
-    video = step(Task.VALIDATE, lambda: validate.run(spec, job_id, settings, looked_at))
+    video = step(Task.VALIDATE, lambda: validate.run(spec, job_id, settings, inspection))
     planned = step(Task.PLAN, lambda: plan.run(job_id, settings))
     step(Task.PREPARE_MODEL, lambda: prepare_model.run(job_id, settings))
     chunks = _upscale_all(job_id, planned, settings, observer, traces)

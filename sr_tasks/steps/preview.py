@@ -11,10 +11,11 @@ from sr_tasks.errors import InputRefused
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.records.job import SourceRecord
 from sr_tasks.records.purposes import PURPOSES
-from sr_tasks.steps import validate
 from sr_tasks.steps.rehearsal import rehearse
 from sr_tasks.steps.shared.choice import Choice, choose
 from sr_tasks.steps.shared.forecast import forecast
+from sr_tasks.steps.shared.inspection import Inspection, inspect_file, record_of, refuse_losses
+from sr_tasks.steps.shared.locations import locations
 from sr_tasks.steps.shared.still import target_of
 from sr_tasks.storage import transfer
 
@@ -29,12 +30,12 @@ def preview(spec: JobSpec, settings: Settings) -> dict[str, Any]:
 
 
 def _previewed(spec: JobSpec, settings: Settings, table: Path) -> dict[str, Any]:
-    source, output = validate.locations(spec, settings)
+    source, output = locations(spec, settings)
     stat = transfer.stat(source, settings)
     path = transfer.fetch(source, settings.workdir / "fetched", settings)
-    found, fates = validate.looked(spec, path, output.suffix.lower(), settings, table)
-    looked_at = validate.LookedAt(source=source, output=output, path=path, stat=stat, found=found, fates=fates)
-    record = validate.record_of(looked_at, _ANY_MODEL)
+    found, fates = inspect_file(spec, path, output.suffix.lower(), settings, table)
+    inspection = Inspection(source=source, output=output, path=path, stat=stat, found=found, fates=fates)
+    record = record_of(inspection, _ANY_MODEL)
     if found.media.still is not None:
         return {
             "source": source.uri,
@@ -49,7 +50,7 @@ def _previewed(spec: JobSpec, settings: Settings, table: Path) -> dict[str, Any]
         rehearsal = rehearse(spec, record, scratch, settings)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    validate.refuse_losses(spec, rehearsal.fates)
+    refuse_losses(spec, rehearsal.fates)
     return {
         "source": source.uri,
         "output": output.uri,

@@ -18,7 +18,7 @@ from sr_tasks.demux.clock import packets_on_one_clock
 from sr_tasks.demux.scan import PtsHash
 from sr_tasks.demux.source import open_source, translated
 from sr_tasks.errors import IntegrityBroken
-from sr_tasks.jobs.spec import Strip
+from sr_tasks.jobs.form import Strip
 from sr_tasks.media.encode import encode_error, open_chunk, read_packets
 from sr_tasks.records.containers import MUXER_OPTIONS, QUICKTIME, TARGETS
 from sr_tasks.records.media import NO_HDR, ClockPart, HdrInfo, StreamPlan, VideoInfo

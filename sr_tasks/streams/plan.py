@@ -11,7 +11,7 @@ from av.subtitles.stream import SubtitleStream
 from sr_tasks.demux.described import code_tags, codec_name, own_layouts, streams_outside
 from sr_tasks.demux.source import ATTACHED_PIC, open_source, translated
 from sr_tasks.errors import ContainerMismatch
-from sr_tasks.jobs.spec import Strip
+from sr_tasks.jobs.form import Strip
 from sr_tasks.records import containers
 from sr_tasks.records.codecs import CODECS
 from sr_tasks.records.containers import TARGETS, holds

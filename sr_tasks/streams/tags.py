@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 
 from av.container import InputContainer
 
-from sr_tasks.jobs.spec import Strip
+from sr_tasks.jobs.form import Strip
 from sr_tasks.records.containers import QUICKTIME
 
 _OWN = frozenset({

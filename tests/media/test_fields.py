@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sr_tasks.errors import InputUnsupported
-from sr_tasks.jobs.spec import Fields
+from sr_tasks.jobs.form import Fields
 from sr_tasks.media import interlace, places
 from sr_tasks.media.chunks import plan_chunks
 from sr_tasks.media.decode import ChunkReader, whole

@@ -12,6 +12,7 @@ from sr_tasks.__main__ import main
 from sr_tasks.config import Settings
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.steps import pipeline, plan, prepare_model, upscale, validate
+from sr_tasks.steps.shared import inspection
 from sr_tasks.telemetry.progress import Observers
 from tests import readers
 from tests.boxes import edited
@@ -172,13 +173,13 @@ def test_the_command_line_decodes_a_source_without_ascending_times_once(
 ) -> None:
     source = tmp_path / "joined.ts"
     source.write_bytes(recording(tmp_path / "one.ts").read_bytes() * 2)
-    looks, look = [], validate.first_look
+    looks, look = [], inspection.first_look
 
     def counted(*args: Any, **kwargs: Any) -> Any:
         looks.append(args)
         return look(*args, **kwargs)
 
-    monkeypatch.setattr(validate, "first_look", counted)
+    monkeypatch.setattr(inspection, "first_look", counted)
     target = tmp_path / "out.mkv"
     command = ["enhance", str(source), str(target), "--model", "bicubic", "--workdir", str(tmp_path / "work")]
     assert main(command) == 0

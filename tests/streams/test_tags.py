@@ -2,7 +2,7 @@
 
 import pytest
 
-from sr_tasks.jobs.spec import Strip
+from sr_tasks.jobs.form import Strip
 from sr_tasks.streams.tags import carried, not_written
 
 PHONE = {"title": "Ein Film", "location": "+10.0+020.0/", "make": "Maker", "model": "Phone 1", "language": "deu"}

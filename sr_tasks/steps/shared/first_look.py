@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from sr_tasks.jobs.spec import Fields, Strip
+from sr_tasks.jobs.form import Fields, Strip
 from sr_tasks.media.degradation import measure
 from sr_tasks.media.field_plan import with_fields
 from sr_tasks.media.probe import glance, probe

@@ -63,12 +63,6 @@ def looked(
 ) -> tuple[Findings, tuple[StreamPlan, ...]]:
     """What a picture is, once a process of its own has decoded it, and what becomes of all that it holds in an output
     of that suffix. Raises UsageError, InputRefused errors, and what `confined` raises."""
-
-    if spec.is_rated:
-        raise UsageError(
-            f"{path.name} is a still picture, which takes neither bitrate nor target_size.", hint="Leave them out."
-        )
-
     if spec.size is not None or spec.scale == BETWEEN:
         raise UsageError(
             f"{path.name} is a still picture, which takes neither size nor scale {BETWEEN}.",

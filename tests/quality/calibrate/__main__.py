@@ -13,7 +13,6 @@ from pathlib import Path
 from sr_tasks.config import Settings
 from sr_tasks.errors import SrError
 from sr_tasks.records.assessment import Decision
-from sr_tasks.steps import validate
 from sr_tasks.telemetry import logs
 from tests.quality.calibrate.cases import Case, all_cases, write_source
 from tests.quality.calibrate.course import FIGURES, Measured, figures, made, measured
@@ -46,7 +45,6 @@ def main() -> None:
 
 def _measure(case: Case, folder: Path) -> Measured | str:
     logs.configure(Settings(log_level="CRITICAL"))
-    validate.MIN_SIDE_PX = 8
     settings = Settings(workdir=folder / f"work-{os.getpid()}", threads=1, precision="fp32")
     try:
         source, output = made(case, folder / hashlib.sha256(case.name.encode()).hexdigest()[:16], settings)
