@@ -12,41 +12,19 @@ from typing import Any
 import boto3
 from boto3.s3.transfer import TransferConfig, create_transfer_manager
 from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    FlexibleChecksumError,
-    HTTPClientError,
-    IncompleteReadError,
-)
-from botocore.exceptions import (
-    ConnectionError as BrokenConnection,
-)
+from botocore.exceptions import ClientError
 from loguru import logger
-from s3transfer.exceptions import RetriesExceededError, S3DownloadFailedError
 
 from sr_tasks.config import Settings
-from sr_tasks.errors import (
-    InputChanged,
-    InputNotFound,
-    InputUnreadable,
-    IntegrityBroken,
-    SrError,
-    StorageUnavailable,
-    TargetExists,
-    TargetUnwritable,
-    UsageError,
-)
+from sr_tasks.errors import IntegrityBroken, UsageError
 from sr_tasks.storage import failures
 from sr_tasks.storage.atomic import replacing
 from sr_tasks.storage.hashing import BLOCK_BYTES, sha256_file, sha256_of_parts
+from sr_tasks.storage.s3_failures import changed, exists, status_of, translated
 from sr_tasks.storage.uris import S3Object
 
 _MIN_PART_BYTES = 8 << 20
 _MAX_PARTS = 9_000
-_BROKEN_LINES = (BrokenConnection, HTTPClientError, IncompleteReadError, FlexibleChecksumError, RetriesExceededError)
-_BUSY_CODES = frozenset({"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "RequestTimeTooSkewed"})
-_RETRY_HINT = "Run the job again when the store answers."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +99,7 @@ class ObjectStore:
             self.transfer("download", location, partial, expected.size_bytes, {})
             now = self._head(location)
             if now.etag != expected.etag or partial.stat().st_size != expected.size_bytes:
-                raise _changed(location)
+                raise changed(location)
 
     def check_writable(self, location: S3Object, *, overwrite: bool) -> None:
         """Prove that the object could be written now: an upload is begun and called off, which leaves nothing.
@@ -130,7 +108,7 @@ class ObjectStore:
         """
         with translated(location, is_source=False):
             if not overwrite and self._find(location) is not None:
-                raise _exists(location)
+                raise exists(location)
             where = {"Bucket": location.bucket, "Key": location.key}
             upload = self.client.create_multipart_upload(**where)
             self.client.abort_multipart_upload(**where, UploadId=upload["UploadId"])
@@ -148,7 +126,7 @@ class ObjectStore:
                 self._upload(local, location, overwrite=overwrite)
             except ClientError as exc:
                 # 412 may also be the answer to a repeated request whose first try did succeed.
-                if _status(exc) != 412 or not self._is_delivered(local, location):
+                if status_of(exc) != 412 or not self._is_delivered(local, location):
                     raise
             found = self._find(location)
             if found is None or not self._is_same(local, location, found):
@@ -170,7 +148,7 @@ class ObjectStore:
     def _is_delivered(self, local: Path, location: S3Object) -> bool:
         found = self._find(location)
         if found is not None and not self._is_same(local, location, found):
-            raise _exists(location)
+            raise exists(location)
         return found is not None
 
     def _upload(self, local: Path, location: S3Object, *, overwrite: bool) -> None:
@@ -185,7 +163,7 @@ class ObjectStore:
             with self._only_if_absent():
                 self.transfer("upload", location, local, size, extra)
         except ClientError as exc:
-            if _status(exc) != 501:
+            if status_of(exc) != 501:
                 raise
             logger.warning("{} has no conditional writes; only a look before protects the target", location.bucket)
             self.transfer("upload", location, local, size, extra)
@@ -233,7 +211,7 @@ class ObjectStore:
         try:
             return self._head(location)
         except ClientError as exc:
-            if _status(exc) == 404:
+            if status_of(exc) == 404:
                 return None
             raise
 
@@ -258,54 +236,3 @@ class ObjectStore:
 def part_bytes(size: int) -> int:
     """Size of a part: the smallest that is allowed and with which the file has no more parts than are."""
     return max(_MIN_PART_BYTES, -(-size // _MAX_PARTS))
-
-
-@contextmanager
-def translated(location: S3Object, *, is_source: bool) -> Iterator[None]:
-    """Turn what boto3 raises into the error tree's words, about a source or a target."""
-    try:
-        yield
-    except ClientError as exc:
-        raise _of_answer(exc, location, is_source) from exc
-    except S3DownloadFailedError as exc:
-        raise _changed(location) from exc
-    except _BROKEN_LINES as exc:
-        raise StorageUnavailable(
-            f"The object store did not answer for {location.uri!r} ({type(exc).__name__}).", hint=_RETRY_HINT
-        ) from exc
-    except BotoCoreError as exc:
-        raise _denied(location, is_source, type(exc).__name__) from exc
-
-
-def _of_answer(exc: ClientError, location: S3Object, is_source: bool) -> SrError:
-    code, status = str(exc.response.get("Error", {}).get("Code", "")), _status(exc)
-    if code in _BUSY_CODES or status in (409, 429) or status >= 500:
-        return StorageUnavailable(
-            f"The object store could not serve {location.uri!r} ({code or status}).", hint=_RETRY_HINT
-        )
-    if status in (412, 416):
-        return _changed(location) if is_source else _exists(location)
-    if status == 404 and is_source:
-        return InputNotFound(f"There is no object {location.uri!r}.", hint="Check the bucket and the key.")
-    if status == 404:
-        return TargetUnwritable(f"There is no bucket {location.bucket!r}.", hint="Create it or name another.")
-    return _denied(location, is_source, code or str(status))
-
-
-def _denied(location: S3Object, is_source: bool, why: str) -> SrError:
-    hint = "Check the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY or a profile) and the bucket's policy."
-    if is_source:
-        return InputUnreadable(f"{location.uri!r} cannot be read ({why}).", hint=hint)
-    return TargetUnwritable(f"{location.uri!r} cannot be written ({why}).", hint=hint)
-
-
-def _changed(location: S3Object) -> InputChanged:
-    return InputChanged(f"{location.uri!r} was changed after the job was planned.", hint="Submit the job again.")
-
-
-def _exists(location: S3Object) -> TargetExists:
-    return TargetExists(f"{location.uri!r} exists already.", hint="Name another output or allow overwriting.")
-
-
-def _status(exc: ClientError) -> int:
-    return int(exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sr_tasks.storage.s3 import ObjectStore, translated
+from sr_tasks.storage.s3 import ObjectStore
+from sr_tasks.storage.s3_failures import translated
 from sr_tasks.storage.uris import S3Object
 
 
