@@ -45,6 +45,9 @@ def _add_bringing(verbs: "argparse._SubParsersAction[Any]") -> None:
     add.add_argument("--scale", type=int, metavar="S", help="default: as found in the weights")
     add.add_argument("--style", metavar="NAME", help="the model imitates this style")
     add.add_argument("--style-licence", metavar="L", help="SPDX expression of the style's own licence")
+    add.add_argument(
+        "--input", metavar="NAME=VALUE", action="append", default=[], help="constant of a further input of an .onnx"
+    )
     add.add_argument("--channel-order", choices=("rgb", "bgr"), default="rgb", help="of an .onnx; default: rgb")
     add.add_argument("--value-range", choices=("auto", "1", "255"), default="auto", help="of an .onnx; default: auto")
     common(add, _add, lambda result: f"Added {result['model']}: {result['title']}, {result['summary']}.")
@@ -193,9 +196,22 @@ def _add(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
         style_licence=args.style_licence,
         channel_order=args.channel_order,
         value_range=args.value_range,
+        inputs=_inputs(args.input),
     )
     entry = add_model(args.weights, request, Registry.of(settings), settings)
     return {"model": entry.label, "title": entry.card.title, "summary": _summary(entry), "folder": str(entry.folder)}
+
+
+def _inputs(pairs: list[str]) -> dict[str, float]:
+    """`NAME=VALUE` as a mapping. Raises UsageError for a value that is not a number."""
+    found = {}
+    for pair in pairs:
+        name, _, value = pair.rpartition("=")
+        try:
+            found[name] = float(value)
+        except ValueError as exc:
+            raise UsageError(f"--input {pair!r} does not give a number.", hint="Write it as NAME=VALUE.") from exc
+    return found
 
 
 def _summary(entry: ModelEntry) -> str:

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from sr_tasks.config import Settings
 from sr_tasks.errors import InputTooLarge, ModelRejected, UsageError
 from sr_tasks.graphs.form import form_problems
 from sr_tasks.graphs.network import Network
-from sr_tasks.intake import carding, known, mlflow
+from sr_tasks.intake import carding, external, known, mlflow
 from sr_tasks.intake.canonical import Canonical
 from sr_tasks.intake.ncnn import file as ncnn_file
 from sr_tasks.intake.onnx_file import convert_onnx
@@ -39,7 +40,7 @@ def add_model(weights: str, request: AddRequest, registry: Registry, settings: S
     """Make a weight file a version of a model, and give the version.
 
     `weights` is a path, `file:///...`, `s3://bucket/key`, `mlflow:/name/version` or `known:name`. A .param of ncnn
-    brings the .bin beside it. A file that was added before
+    brings the .bin beside it, and an .onnx the files beside it that hold its weights. A file that was added before
     under this name, with nothing new said of it, is that version again. Raises UsageError for a request that lacks
     something or contradicts itself or the file, ModelInvalid for a file that cannot be used, ModelRejected if the
     network does not survive conversion, VersionExists, InputTooLarge, and what fetching raises. Nothing is left behind
@@ -56,8 +57,10 @@ def add_model(weights: str, request: AddRequest, registry: Registry, settings: S
                 shutil.rmtree(dead, ignore_errors=True)  # another process may be at the same
     with tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=settings.workdir) as scratch:
         folder = Path(scratch)
-        path = _fetched(weights, folder, settings)
+        path, beside = _fetched(weights, folder, settings)
         finding = sniff(path, max_bytes=settings.max_weights_bytes)
+        if finding.form == "onnx":
+            path = external.packed(path, beside, folder, max_bytes=settings.max_weights_bytes)
         sha256 = sha256_file(path)
         if (earlier := _added_before(registry, fields, sha256)) is not None:
             logger.info("{} was added before from this very file", earlier.label)
@@ -112,8 +115,8 @@ def _registered(
     return entry
 
 
-def _fetched(weights: str, folder: Path, settings: Settings) -> Path:
-    """The file on this machine, not larger than allowed."""
+def _fetched(weights: str, folder: Path, settings: Settings) -> tuple[Path, Callable[[str], Path]]:
+    """The file on this machine, not larger than allowed; and what fetches another file from beside it, by name."""
     if known.is_reference(weights):
         location: Location = LocalFile(known.fetch(weights, folder, settings))
     else:
@@ -121,10 +124,13 @@ def _fetched(weights: str, folder: Path, settings: Settings) -> Path:
             weights = mlflow.fetch(weights, folder, settings)
         location = uris.parse(weights, settings)
     path = _one(location, folder, settings)
+
+    def beside(name: str) -> Path:
+        return _one(location.with_name(name), folder, settings)
+
     if not ncnn_file.is_param(path):
-        return path
-    beside = location.with_name(f"{Path(location.name).stem}.bin")
-    return ncnn_file.packed(path, _one(beside, folder, settings), folder)
+        return path, beside
+    return ncnn_file.packed(path, beside(f"{Path(location.name).stem}.bin"), folder), beside
 
 
 def _one(location: Location, folder: Path, settings: Settings) -> Path:
@@ -144,13 +150,14 @@ def _converted(path: Path, finding: Finding, folder: Path, request: AddRequest, 
         return convert_onnx(
             onnx.load_model(path, load_external_data=False) if is_onnx else ncnn_file.read_ncnn(path),
             label,
+            inputs=request.inputs,
             channel_order=request.channel_order,
             value_range=request.value_range,
             level=level.max / 2 if level else 0.0,
         )
-    if level is not None or request.channel_order != "rgb" or request.value_range != "auto":
+    if level is not None or request.channel_order != "rgb" or request.value_range != "auto" or request.inputs:
         raise UsageError(
-            f"A level, an order of channels and a range are things of ONNX files, and {label} is {finding.words}.",
+            f"A level, inputs, an order of channels and a range belong to ONNX files, and {label} is {finding.words}.",
             hint="Leave them out.",
         )
     # torch takes seconds to load, and an ONNX file needs none of it.

@@ -66,6 +66,7 @@ def said(request: AddRequest, fields: dict[str, Any]) -> dict[str, Any]:
         "source": request.source,
         "title": request.title,
         "scale": request.scale,
+        "inputs": dict(request.inputs) or None,
     }
     together = _joined(asked, fields, "")
     if not together.get("licence"):

@@ -1,7 +1,7 @@
 """Turns the usual forms of ONNX files into the registry's: float32, 0..1, RGB or luma, any size, a current opset."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -45,20 +45,27 @@ def convert_onnx(
     model: onnx.ModelProto,
     label: str,
     *,
+    inputs: Mapping[str, float] = {},
     channel_order: Literal["rgb", "bgr"] = "rgb",
     value_range: Literal["auto", "1", "255"] = "auto",
     level: float = 0.0,
 ) -> Canonical:
     """The network in the registry's form, proved against ONNX Runtime's answer for the file as it was brought.
 
-    `level` is what a network that has such an input is told meanwhile. Raises ModelInvalid for a graph that is not
-    from one picture to one, ModelRejected if the result departs from it by more than MAX_DEPARTURE.
+    `inputs` gives every input but the picture a constant value. `level` is the level that a network with such an input
+    is run at here. Raises ModelInvalid for a graph that is not from one picture to one, ModelRejected if the result
+    departs from it by more than MAX_DEPARTURE.
     """
     _refuse_what_cannot_be(model, label)
-    picture = surgery.picture_input(model.graph, label)
+    if inputs:
+        model = surgery.with_inputs_set(model, inputs, label)
+    is_last = surgery.has_channels_last(surgery.picture_input(model.graph, label))
+    plain = surgery.in_float32(_with_opset(model, label))
+    if is_last:
+        surgery.put_channels_first(plain)
+    picture = surgery.picture_input(plain.graph, label)
     channels = surgery.channels(picture, label)
     static = surgery.static_size(picture)
-    plain = surgery.in_float32(_with_opset(model, label))
     surgery.set_batch_of_one(plain.graph)
     rows, columns = static or _PROOF_PX
     brought = _opened(plain, label, level)
@@ -69,7 +76,8 @@ def convert_onnx(
     surgery.wrap(plain, given=values.given, made=values.made, is_bgr=channel_order == "bgr" and channels == 3)
     fixed = _fixed(plain, static, scale, channels, level)
     data = tidied(plain, scale=scale, channels=channels, fixed=fixed)
-    original = _as_brought(model, values, level, label, is_bgr=channel_order == "bgr" and channels == 3)
+    is_bgr = channel_order == "bgr" and channels == 3
+    original = _as_brought(model, values, level, label, is_bgr=is_bgr, is_last=is_last)
     pictures = [natural(channels, rows, columns), drawn(channels, rows, columns)]
     worst = departure(Runner(data, level=level), original, pictures, label)
     if worst > MAX_DEPARTURE:
@@ -197,7 +205,9 @@ def _fixed(
     return static
 
 
-def _as_brought(model: onnx.ModelProto, values: _Range, level: float, label: str, *, is_bgr: bool) -> Run:
+def _as_brought(
+    model: onnx.ModelProto, values: _Range, level: float, label: str, *, is_bgr: bool, is_last: bool
+) -> Run:
     """The file itself behind the same call. One for several pictures at once is given the same one several times."""
     run = _opened(model, label, level)
     batch = surgery.static_batch(model.graph, label)
@@ -205,7 +215,9 @@ def _as_brought(model: onnx.ModelProto, values: _Range, level: float, label: str
     def brought(picture: Picture) -> Picture:
         turned = picture[:, ::-1] if is_bgr else picture
         fed = np.repeat(turned * np.float32(values.given), batch, axis=0)
+        fed = fed.transpose(0, 2, 3, 1) if is_last else fed
         answer: Picture = run(np.ascontiguousarray(fed))[:1] / np.float32(values.made)
+        answer = answer.transpose(0, 3, 1, 2) if is_last else answer
         return answer[:, ::-1] if is_bgr else answer
 
     return brought

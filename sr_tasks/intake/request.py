@@ -1,6 +1,7 @@
 """What somebody says of a weight file they bring. Opens nothing."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -29,3 +30,5 @@ class AddRequest:
     """In which an ONNX file takes and gives its channels; no file says so."""
     value_range: Literal["auto", "1", "255"] = "auto"
     """Largest value of what an ONNX file takes and gives; auto tries on a known picture."""
+    inputs: Mapping[str, float] = field(default_factory=dict)
+    """Constant value of every input of an ONNX file but the picture."""

@@ -1,6 +1,6 @@
 """Changes to a parsed ONNX graph: types, sizes, channels, ranges. Runs nothing and judges nothing but the form."""
 
-from collections.abc import Iterator, MutableSequence
+from collections.abc import Iterator, Mapping, MutableSequence
 
 import numpy as np
 import onnx
@@ -19,7 +19,10 @@ def picture_input(graph: onnx.GraphProto, label: str) -> onnx.ValueInfoProto:
     inputs = [value for value in graph.input if value.name not in constants]
     if not inputs or any(value.name != LEVEL for value in inputs[1:]):
         names = ", ".join(value.name for value in inputs) or "none"
-        raise _unfit(label, f"its inputs are {names}, not one picture")
+        raise ModelInvalid(
+            f"{label} cannot be used: its inputs are {names}, not one picture.",
+            hint="Give every input but the picture a constant value: --input NAME=VALUE.",
+        )
     for value in (inputs[0], graph.output[0]):
         kind = value.type.tensor_type.elem_type
         if kind not in _FLOATS:
@@ -39,9 +42,48 @@ def channels(picture: onnx.ValueInfoProto, label: str) -> int:
     if len(sizes) == 4 and sizes[1] in (1, 3):
         return sizes[1]
     shown = ", ".join(str(size) if size else "any" for size in sizes)
-    is_last = len(sizes) == 4 and sizes[3] in (1, 3)
-    why = "channels come last in it (NHWC)" if is_last else "that is no picture of 1 or 3 channels"
-    raise _unfit(label, f"its input is [{shown}]: {why}; [1, channels, rows, columns] is needed")
+    raise _unfit(label, f"its input is [{shown}], not a picture of 1 or 3 channels")
+
+
+def has_channels_last(picture: onnx.ValueInfoProto) -> bool:
+    """Whether the picture is [N, H, W, 1 or 3], as TensorFlow exports it."""
+    sizes: list[int] = [size.dim_value for size in picture.type.tensor_type.shape.dim]
+    return len(sizes) == 4 and sizes[1] not in (1, 3) and sizes[3] in (1, 3)
+
+
+def put_channels_first(model: onnx.ModelProto) -> None:
+    """Let a graph that takes and gives [N, H, W, C] take and give [N, C, H, W]."""
+    graph = model.graph
+    sizes = [_size(size) for size in _picture(graph).type.tensor_type.shape.dim]
+    _feed(graph, "Transpose", None, perm=[0, 2, 3, 1])
+    _follow(graph, "Transpose", None, perm=[0, 3, 1, 2])
+    kind = _picture(graph).type.tensor_type.elem_type
+    first = [sizes[index] for index in (0, 3, 1, 2)]
+    _picture(graph).CopyFrom(helper.make_tensor_value_info(_picture(graph).name, kind, first))
+    graph.output[0].type.tensor_type.ClearField("shape")
+    graph.ClearField("value_info")
+
+
+def with_inputs_set(model: onnx.ModelProto, values: Mapping[str, float], label: str) -> onnx.ModelProto:
+    """A copy with constants in place of inputs: every number of input NAME is `values[NAME]`.
+
+    A size that the file leaves open becomes 1. Raises ModelInvalid for a name that no input has.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    graph = copy.graph
+    named = {value.name: value for value in graph.input}
+    for name, value in values.items():
+        if name not in named:
+            raise ModelInvalid(
+                f"{label} has no input {name!r}: its inputs are {', '.join(named)}.", hint="Name one of them."
+            )
+        kind = named[name].type.tensor_type
+        shape = [max(1, size.dim_value) for size in kind.shape.dim]
+        constant = np.full(shape, value).astype(helper.tensor_dtype_to_np_dtype(kind.elem_type))
+        graph.input.remove(named[name])
+        graph.initializer.append(numpy_helper.from_array(constant, name))
+    return copy
 
 
 def static_size(picture: onnx.ValueInfoProto) -> tuple[int, int] | None:
@@ -129,26 +171,34 @@ def _turn(graph: onnx.GraphProto) -> None:
     _follow(graph, "Gather", order.name, axis=1)
 
 
-def _feed(graph: onnx.GraphProto, operator: str, constant: str, **attributes: int) -> None:
+def _feed(graph: onnx.GraphProto, operator: str, constant: str | None, **attributes: int | list[int]) -> None:
     """Put a node between the picture and all that reads it."""
     source = _picture(graph).name
     fed = _free(graph, "fed")
     for node in graph.node:
         _rename(node.input, source, fed)
-    graph.node.insert(0, _node(operator, [source, constant], fed, attributes))
+    graph.node.insert(0, _node(operator, [source, *_given(constant)], fed, attributes))
 
 
-def _follow(graph: onnx.GraphProto, operator: str, constant: str, **attributes: int) -> None:
+def _follow(graph: onnx.GraphProto, operator: str, constant: str | None, **attributes: int | list[int]) -> None:
     """Put a node behind the output."""
     output = graph.output[0].name
     inner = _free(graph, "inner")
     for node in graph.node:
         _rename(node.input, output, inner)
         _rename(node.output, output, inner)
-    graph.node.append(_node(operator, [inner, constant], output, attributes))
+    graph.node.append(_node(operator, [inner, *_given(constant)], output, attributes))
 
 
-def _node(operator: str, inputs: list[str], output: str, attributes: dict[str, int]) -> onnx.NodeProto:
+def _given(constant: str | None) -> list[str]:
+    return [] if constant is None else [constant]
+
+
+def _size(size: onnx.TensorShapeProto.Dimension) -> int | str:
+    return size.dim_value or size.dim_param or "any"
+
+
+def _node(operator: str, inputs: list[str], output: str, attributes: Mapping[str, int | list[int]]) -> onnx.NodeProto:
     node = helper.make_node(operator, inputs, [output], name=f"{output}/{operator}")
     node.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
     return node

@@ -157,6 +157,7 @@ class ModelCard(_Strict):
     precisions: tuple[Precision, ...] = Field(default=("fp32",), description="In which it may be run, if proved.")
     weights: Weights | None = Field(default=None, description="ONNX: see sr_tasks.graphs.network for its form.")
     original: Weights | None = Field(default=None, description="The file it was exported from, if it was.")
+    inputs: dict[str, float] = Field(default={}, description="Further inputs of that file, and their constant values.")
     style: Style | None = None
     licence: Licence = Field(description="SPDX expression.")
     source: str = Field(default="", description="URL the weights come from.")
