@@ -24,6 +24,7 @@ from sr_tasks.config import Settings
 from sr_tasks.errors import JobCancelled, SrError, UsageError
 from sr_tasks.jobs.options import add_options, given
 from sr_tasks.jobs.spec import JobSpec, job_spec
+from sr_tasks.records.beside import BESIDE
 from sr_tasks.telemetry import logs, terminal
 from sr_tasks.telemetry.progress import Event, JobEnded, Progress
 from sr_tasks.telemetry.redaction import redacted
@@ -183,10 +184,9 @@ def _describe_enhanced(result: dict[str, Any]) -> str:
     else:
         what = "a picture" if result["is_still"] else f"{result['frames']} frames"
         done = f"{what} at {result['width']}x{result['height']}"
-    return (
-        f"Done: {done} in {result['seconds']} s.\n"
-        f"  output    {result['output']}\n  report    {result['report']}\n  manifest  {result['manifest']}"
-    )
+    files = [name for name in ("output", "report", "manifest", *BESIDE) if name in result]
+    rows = [f"  {name.replace('_', ' '):<9} {result[name]}" for name in files]
+    return "\n".join([f"Done: {done} in {result['seconds']} s.", *rows])
 
 
 def _describe_verified(result: dict[str, Any]) -> str:

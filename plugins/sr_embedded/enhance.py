@@ -14,6 +14,7 @@ from sr_tasks.jobs.ids import new_job_id
 from sr_tasks.jobs.spec import JobSpec, job_spec
 from sr_tasks.jobs.status import JOB_DAG
 from sr_tasks.jobs.view import JobView
+from sr_tasks.records.beside import BESIDE
 
 Notice = Callable[[str], None]
 
@@ -107,14 +108,15 @@ def cancel(job: Any) -> None:
 
 
 def _show_delivery(ended: JobView) -> None:
-    """Print the addresses of output, report and manifest. Raises IntegrityBroken if the job left none."""
+    """Print the addresses of all that was delivered. Raises IntegrityBroken if the job left none."""
     if ended.delivery is None:
         raise IntegrityBroken(
             f"The job {ended.job_id} is done and does not say where its output is.",
             hint="Its folder was removed in the same moment: the output is where it was asked for.",
         )
-    for name in ("output", "report", "manifest"):
-        print(f"{name:<9} {_shown(getattr(ended.delivery, name))}")
+    for name in ("output", "report", "manifest", *BESIDE):
+        if address := getattr(ended.delivery, name):
+            print(f"{name.replace('_', ' '):<9} {_shown(address)}")
 
 
 def _show_failure(error: SrError, log: Path | None, notice: Notice) -> None:

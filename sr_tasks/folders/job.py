@@ -23,6 +23,7 @@ from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.jobs.status import Status
 from sr_tasks.records.folders import FolderRecord, PictureOutcome
 from sr_tasks.records.job import SourceRecord
+from sr_tasks.steps.shared.beside import refuse_beside_still
 from sr_tasks.steps.shared.choice import choose, require_possible
 from sr_tasks.steps.shared.inspection import TABLE, Inspection, inspect_file, record_of
 from sr_tasks.steps.shared.locations import locations
@@ -152,6 +153,7 @@ class _Meter:
 
 def _require_sense(spec: JobSpec, settings: Settings) -> None:
     refuse_rated_still(spec, "Each file of the folder")
+    refuse_beside_still(spec, "Each file of the folder")
     if spec.review == "always":
         raise UsageError(
             "review=always was asked for, and nobody is asked about each picture of a folder.",

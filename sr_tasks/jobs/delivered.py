@@ -7,6 +7,7 @@ from typing import Any, Final
 from sr_tasks.config import Settings
 from sr_tasks.errors import InputInvalid, InputNotFound, TargetExists
 from sr_tasks.jobs import manifest
+from sr_tasks.records.beside import BESIDE
 from sr_tasks.storage import transfer, uris
 from sr_tasks.storage.uris import Location
 
@@ -21,6 +22,8 @@ class Delivered:
     output: Location
     manifest: Location
     report: Location
+    pictures: tuple[Location, ...]
+    """Poster and contact sheet, as far as the manifest has them."""
     content: dict[str, Any]
     """Of the manifest."""
 
@@ -44,5 +47,14 @@ def delivered(job_id: str, record: Mapping[str, str], settings: Settings) -> Del
             hint="Ask for that job.",
         )
     return Delivered(
-        output=output, manifest=beside, report=output.with_name(f"{output.name}.report.html"), content=content
+        output=output,
+        manifest=beside,
+        report=output.with_name(f"{output.name}.report.html"),
+        pictures=tuple(output.with_name(f"{output.name}.{name}") for name in _names(content)),
+        content=content,
     )
+
+
+def _names(content: dict[str, Any]) -> list[str]:
+    listed = content.get("pictures_beside") or {}
+    return [name for kind, name in BESIDE.items() if listed.get(kind)]

@@ -51,6 +51,18 @@ class JobForm(BaseModel):
         description="Off: a job whose output is there already is refused.",
         json_schema_extra={"section": "Files"},
     )
+    poster: bool = Field(
+        default=False,
+        title="Poster",
+        description="On: a JPEG of the frame with the most detail lies beside the output of a video.",
+        json_schema_extra={"section": "Files"},
+    )
+    contact_sheet: bool = Field(
+        default=False,
+        title="Contact sheet",
+        description="On: a JPEG with up to 16 frames of the output of a video lies beside it.",
+        json_schema_extra={"section": "Files"},
+    )
     scale: Literal[1, 2, 3, 4] = Field(
         default=2,
         title="Scale",

@@ -13,7 +13,7 @@ from sr_tasks.storage.workdir import ChunkStore
 
 
 def remove_delivered(job_id: str, record: Mapping[str, str], settings: Settings) -> None:
-    """Remove output, report and manifest, the manifest last, so that it may be repeated after a crash.
+    """Remove the output and all that is beside it, the manifest last, so that it may be repeated after a crash.
 
     `record` has the fields of a DeliveryRecord. Raises TargetExists if the files are of another job by now, and
     InputInvalid, UriNotAllowed, TargetUnwritable and StorageUnavailable. What is not there is none to remove.
@@ -22,7 +22,7 @@ def remove_delivered(job_id: str, record: Mapping[str, str], settings: Settings)
         found = delivered(job_id, record, settings)
     except InputNotFound:
         return
-    for location in (found.output, found.report, found.manifest):
+    for location in (found.output, *found.pictures, found.report, found.manifest):
         transfer.remove(location, settings)
 
 

@@ -8,6 +8,7 @@ from pydantic import ValidationError, model_validator
 from sr_tasks.errors import UsageError
 from sr_tasks.jobs.form import AUTO as AUTO
 from sr_tasks.jobs.form import JobForm
+from sr_tasks.records.beside import BESIDE, BesideKind
 from sr_tasks.records.codecs import CODECS, VideoCodec
 from sr_tasks.records.layout import ANY, PixelWish
 from sr_tasks.records.media import VideoInfo
@@ -107,6 +108,11 @@ class JobSpec(JobForm):
     def size_name(self) -> str:
         """The size or the scale in a word, such as `1080p` or `x2`."""
         return self.size or f"x{self.scale}"
+
+    @property
+    def pictures_beside(self) -> tuple[BesideKind, ...]:
+        """What is to lie beside the output of a video."""
+        return tuple(kind for kind in BESIDE if getattr(self, kind))
 
     @property
     def sound(self) -> SoundWish:

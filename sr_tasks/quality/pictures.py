@@ -117,9 +117,8 @@ class Album:
         before, after = to_rgb(crop.source, self._video), to_rgb(crop.output, self._video)
         size = after.shape[1], after.shape[0]
         bicubic = cv2.resize(before, size, interpolation=cv2.INTER_CUBIC)
-        source, bicubic, output = (_turn(image, self._video.rotation) for image in (before, bicubic, after))
-        across, down = (int(part) for part in self._video.sample_aspect_ratio.split(":"))
-        aspect = across / down if across and down else 1.0
+        source, bicubic, output = (turned(image, self._video.rotation) for image in (before, bicubic, after))
+        aspect = pixel_aspect(self._video)
         height, width = output.shape[:2]
         return PicturePair(
             reason=reason,
@@ -133,6 +132,12 @@ class Album:
             bicubic=as_uri(bicubic, ".jpg"),
             output=as_uri(output, ".jpg"),
         )
+
+
+def pixel_aspect(video: VideoInfo) -> float:
+    """Width of a px of the video over its height; 1 where nothing is said."""
+    across, down = (int(part) for part in video.sample_aspect_ratio.split(":"))
+    return across / down if across and down else 1.0
 
 
 def to_rgb(frame: Frame, video: VideoInfo) -> Rgb:
@@ -169,6 +174,12 @@ def gained_most(source: Picture, output: Picture) -> Located:
     return Located(value=float(means[y, x]), x=x + (size[0] - BLOCK) // 2, y=y + (size[1] - BLOCK) // 2)
 
 
+def gradient(image: NDArray[Any]) -> float:
+    """Mean of the absolute differences to the neighbours below and to the right, in codes."""
+    codes = image.astype(np.int16)
+    return float(np.abs(np.diff(codes, axis=0)).mean() + np.abs(np.diff(codes, axis=1)).mean())
+
+
 def region_around(at: Located, shape: tuple[int, ...]) -> Region:
     """What is shown of a frame of `shape` (rows, columns) to show the block `at`."""
     height, width = shape
@@ -201,14 +212,19 @@ def cut_out(frame: Frame, region: Region) -> Frame:
     return Frame(pts=frame.pts, planes=tuple(planes), bit_depth=frame.bit_depth)
 
 
-def _turn(image: Any, degrees: int) -> Rgb:
+def turned(image: Any, degrees: int) -> Rgb:
     """Turn counterclockwise, as a display matrix says, if it is by quarters."""
     return np.ascontiguousarray(np.rot90(image, degrees // 90 % 4 if degrees % 90 == 0 else 0))
 
 
 def as_uri(image: Rgb, suffix: Literal[".png", ".jpg"]) -> str:
     """The picture as a `data:` URI: exact as PNG, smaller as JPEG."""
+    kind = "jpeg" if suffix == ".jpg" else "png"
+    return f"data:image/{kind};base64,{base64.b64encode(encoded(image, suffix)).decode('ascii')}"
+
+
+def encoded(image: Rgb, suffix: Literal[".png", ".jpg"]) -> bytes:
+    """A file that holds the picture."""
     options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY] if suffix == ".jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 9]
     _, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
-    kind = "jpeg" if suffix == ".jpg" else "png"
-    return f"data:image/{kind};base64,{base64.b64encode(data.tobytes()).decode('ascii')}"
+    return bytes(data.tobytes())

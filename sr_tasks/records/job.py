@@ -112,6 +112,9 @@ class DeliveryRecord(_Record):
     output: str
     manifest: str
     report: str
+    poster: str = ""
+    contact_sheet: str = ""
+    """Empty where they were not asked for."""
 
 
 class ChunkProgress(_Record):

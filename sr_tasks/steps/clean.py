@@ -6,6 +6,7 @@ from typing import Any
 from sr_tasks.config import Settings
 from sr_tasks.errors import ReviewRejected
 from sr_tasks.jobs.folder import JobFolder
+from sr_tasks.records.beside import BESIDE
 from sr_tasks.records.job import ModelRecord
 from sr_tasks.release import observe
 from sr_tasks.steps.shared import meter
@@ -36,4 +37,6 @@ def run(job_id: str, settings: Settings, *, failed: bool) -> dict[str, Any]:
         shutil.rmtree(folder.path / "progress", ignore_errors=True)
         if not failed:
             shutil.rmtree(folder.path / "rate", ignore_errors=True)
+            for name in BESIDE.values():
+                (folder.path / name).unlink(missing_ok=True)
     return {"chunks_removed": removed, "kept_for_resume": failed}

@@ -20,7 +20,7 @@ from sr_tasks.media.chunks import plan_chunks
 from sr_tasks.planes.metrics import psnr_db
 from sr_tasks.quality.figures import Picture, output_picture, source_picture
 from sr_tasks.quality.frames import Frame
-from sr_tasks.quality.pictures import Region, as_uri, cut_out, enlarged, gained_most, region_around, to_rgb
+from sr_tasks.quality.pictures import Region, as_uri, cut_out, enlarged, gained_most, gradient, region_around, to_rgb
 from sr_tasks.quality.sheet import Sheet, SheetModel, SheetPlace, render
 from sr_tasks.records.media import MediaInfo, VideoInfo
 from sr_tasks.records.prepared import GraphVariant
@@ -100,7 +100,7 @@ def _source(path: Path, media: MediaInfo, scale: int) -> _Source:
     pictures = tuple(source_picture(_frame(planes, video)) for planes in frames)
     size = video.width * scale, video.height * scale
     large = [cv2.resize(one.luma, size, interpolation=cv2.INTER_CUBIC) for one in pictures]
-    return _Source(video=video, pictures=pictures, bicubic=tuple(_gradient(luma) for luma in large))
+    return _Source(video=video, pictures=pictures, bicubic=tuple(gradient(luma) for luma in large))
 
 
 def _level(spec: JobSpec, entry: ModelEntry, path: Path, media: MediaInfo, settings: Settings) -> float:
@@ -122,7 +122,7 @@ def _try(one: _Tried, source: _Source, regions: list[Region], scale: int, settin
                 regions.append(region_around(gained_most(picture, output), picture.luma.shape))
             error = output.luma.astype(np.float32) - picture.luma
             one.errors.append(float(np.mean(error * error)))
-            one.sharpness.append(_gradient(_bytes(frame)) / max(source.bicubic[number], 1e-6))
+            one.sharpness.append(gradient(_bytes(frame)) / max(source.bicubic[number], 1e-6))
             one.crops.append(cut_out(frame, enlarged(regions[number], output.scales)))
 
 
@@ -139,12 +139,6 @@ def _frame(planes: Planes, video: VideoInfo) -> Frame:
 
 def _bytes(frame: Frame) -> Any:
     return cv2.convertScaleAbs(frame.planes[0], alpha=2.0 ** (8 - frame.bit_depth))
-
-
-def _gradient(luma: Any) -> float:
-    """Mean of the absolute differences to the neighbours, in codes."""
-    codes = luma.astype(np.int16)
-    return float(np.abs(np.diff(codes, axis=0)).mean() + np.abs(np.diff(codes, axis=1)).mean())
 
 
 def _figures(one: _Tried) -> SheetModel:

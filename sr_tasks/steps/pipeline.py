@@ -103,6 +103,7 @@ def _steps(
         "output": delivered["output"],
         "manifest": files["manifest"],
         "report": files["report"],
+        **{kind: files[kind] for kind in spec.pictures_beside},
         "is_still": video["is_still"],
         "frames": video["frames"],
         "width": video["output_width"],

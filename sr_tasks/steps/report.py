@@ -1,4 +1,4 @@
-"""Step `report`: puts the manifest and the report beside the delivered output."""
+"""Step `report`: puts the manifest, the report and what else was asked for beside the delivered output."""
 
 import json
 from typing import Any
@@ -7,9 +7,10 @@ from sr_tasks.config import Settings
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.jobs.status import Task
+from sr_tasks.records.beside import BESIDE
 from sr_tasks.records.job import DeliveryRecord, SourceRecord
 from sr_tasks.release import observe
-from sr_tasks.steps.shared import forecast, manifest, meter
+from sr_tasks.steps.shared import beside, forecast, manifest, meter
 from sr_tasks.steps.shared.timing import timed
 from sr_tasks.storage import transfer, uris
 from sr_tasks.storage.atomic import write_text
@@ -25,13 +26,13 @@ def run(job_id: str, settings: Settings) -> dict[str, Any]:
         text = json.dumps(manifest.build(folder), indent=1, ensure_ascii=False)
         write_text(folder.path / "manifest.json", text)
         forecast.learn(folder, settings)
-    for name in manifest.SIDECARS:
-        beside = target.with_name(f"{target.name}.{name}")
-        transfer.deliver(folder.path / name, beside, settings, overwrite=spec.overwrite)
+    for name in beside.names(spec):
+        transfer.deliver(folder.path / name, beside.address(target, name), settings, overwrite=spec.overwrite)
     record = DeliveryRecord(
         output=str(target),
-        manifest=str(target.with_name(f"{target.name}.manifest.json")),
-        report=str(target.with_name(f"{target.name}.report.html")),
+        manifest=str(beside.address(target, beside.MANIFEST)),
+        report=str(beside.address(target, beside.REPORT)),
+        **{kind: str(beside.address(target, BESIDE[kind])) for kind in spec.pictures_beside},
     )
     folder.store("delivery", record)
     observe.job_done(job_id, settings)

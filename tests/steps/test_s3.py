@@ -11,6 +11,7 @@ import pytest
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import InputChanged, InputNotFound, TargetExists, UriNotAllowed
+from sr_tasks.jobs.removal import remove_delivered
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.steps import gate, pipeline
 from sr_tasks.telemetry.progress import Observers
@@ -51,6 +52,22 @@ def test_a_job_from_bucket_to_bucket_gives_the_same_file_as_a_local_one(
     manifest = json.loads(client.get_object(Bucket="archive", Key="in/ein film_x2.mp4.manifest.json")["Body"].read())
     assert manifest["source"]["uri"] == "s3://archive/in/ein film.mp4"
     assert not [path for path in settings.workdir.rglob("*") if path.is_file() and path.suffix in (".mp4", ".nut")]
+
+
+def test_poster_and_contact_sheet_lie_in_the_bucket_and_go_with_the_output(
+    store: tuple[Any, Settings], tmp_path: Path
+) -> None:
+    client, settings = store
+    client.upload_file(str(make(tmp_path / "clip.mp4", frames=6)), "archive", "clip.mp4")
+    result = run("s3://archive/clip.mp4", "s3://archive/out.mp4", settings, poster=True, contact_sheet=True)
+
+    def keys() -> set[str]:
+        return {item["Key"] for item in client.list_objects_v2(Bucket="archive")["Contents"]}
+
+    suffixes = ("", ".poster.jpg", ".contact.jpg", ".manifest.json", ".report.html")
+    assert keys() == {"clip.mp4", *(f"out.mp4{suffix}" for suffix in suffixes)}
+    remove_delivered("job", {key: result[key] for key in ("output", "manifest")}, settings)
+    assert keys() == {"clip.mp4"}
 
 
 def test_what_cannot_be_used_in_a_bucket_is_refused(store: tuple[Any, Settings], tmp_path: Path) -> None:

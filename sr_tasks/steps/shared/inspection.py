@@ -19,12 +19,11 @@ from sr_tasks.planes.targets import for_codec
 from sr_tasks.records.containers import TARGETS
 from sr_tasks.records.job import SourceRecord
 from sr_tasks.records.media import MediaInfo, ReadOptions, StreamPlan, VideoInfo
-from sr_tasks.steps.shared import still
+from sr_tasks.steps.shared import beside, still
 from sr_tasks.steps.shared.choice import Choice, require_possible
 from sr_tasks.steps.shared.encoding import carries_captions
 from sr_tasks.steps.shared.first_look import Findings, first_look, planned_streams
 from sr_tasks.steps.shared.locations import locations
-from sr_tasks.steps.shared.manifest import SIDECARS
 from sr_tasks.steps.shared.sizes import refuse_large_source, refuse_rated_still, refuse_small_disk, refuse_small_rate
 from sr_tasks.steps.shared.source import first_bounds
 from sr_tasks.storage import transfer
@@ -75,7 +74,7 @@ def _addressed(spec: JobSpec, settings: Settings) -> tuple[Location, Location, S
     require_possible(spec, settings)
     stat = transfer.stat(source, settings)
     refuse_large_source(source, stat.size_bytes, settings)
-    for target in (output, *(output.with_name(f"{output.name}.{name}") for name in SIDECARS)):
+    for target in (output, *(beside.address(output, name) for name in beside.names(spec))):
         transfer.check_target(target, settings, overwrite=spec.overwrite)
     return source, output, stat
 
@@ -88,6 +87,7 @@ def inspect_file(
     bounds = first_bounds(path, settings)
     if format_of(path) is not None:
         refuse_rated_still(spec, path.name)
+        beside.refuse_beside_still(spec, path.name)
         found, rows = still.looked(spec, path, suffix, bounds, settings.max_pixels)
         _refuse_unfit(spec, found.media, settings)
         refuse_losses(spec, rows)

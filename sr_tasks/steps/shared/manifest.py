@@ -14,6 +14,7 @@ from sr_tasks.jobs.manifest import SCHEMA_VERSION
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.jobs.view import noted_timings
 from sr_tasks.records.assessment import Assessment, IntegrityReport, Verdict
+from sr_tasks.records.beside import PicturesBeside
 from sr_tasks.records.job import ModelRecord, OutputRecord, PlanRecord, ReviewRecord, SourceRecord
 from sr_tasks.records.media import MediaInfo
 from sr_tasks.records.rate import RateRecord
@@ -21,7 +22,6 @@ from sr_tasks.steps.shared import forecast
 from sr_tasks.steps.shared.encoding import encode_settings
 from sr_tasks.steps.shared.still import target_of
 
-SIDECARS = ("manifest.json", "report.html")
 _PACKAGES = ("apache-airflow", "av", "numpy", "onnx", "onnxruntime", "opencv-python-headless", "openvino", "pillow")
 
 
@@ -54,6 +54,9 @@ def build(folder: JobFolder) -> dict[str, Any]:
             "probe": folder.load("output_media", MediaInfo).model_dump(mode="json"),
             "damaged_pts": list(output.damaged_pts),
         },
+        "pictures_beside": folder.load("beside", PicturesBeside).model_dump(mode="json")
+        if spec.pictures_beside
+        else None,
         "model": {
             "name": prepared.name,
             "version": prepared.version,
