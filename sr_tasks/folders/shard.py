@@ -141,7 +141,8 @@ class Group:
         request = self._spec.model_copy(update={"source": file.uri, "output": file.output_uri})
         source = self._look(request, self._scratch, path)
         entry, video = Registry.of(self._settings).get(source.model), source.media.video
-        session = self._sessions.get(entry, source.variant(self._spec.scale, entry.card), video.width, video.height)
+        variant = source.variant(self._spec.scale, entry.card)
+        session = self._sessions.get(entry, variant, video.width, video.height, strength=self._spec.strength)
         output = self._scratch / f"output{source.suffix}"
         still.enlarged_into(output, source, self._spec, session)
         is_stylised = entry.card.kind == "style"

@@ -93,6 +93,15 @@ class JobForm(BaseModel):
         le=32,
         json_schema_extra={"section": "Enhancement"},
     )
+    strength: float = Field(
+        default=1.0,
+        title="Strength",
+        description="How much of the model's output is taken, 0 to 1; the rest is plain resampling of the source. For "
+        "networks and styles that are too bold.",
+        ge=0,
+        le=1,
+        json_schema_extra={"section": "Enhancement"},
+    )
     denoise: Strength = Field(
         default="off",
         title="Remove noise",

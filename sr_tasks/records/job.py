@@ -76,6 +76,8 @@ class ModelRecord(_Record):
     tile_px: int = 0
     """Side of the tiles that frames are cut into, in source px; 0 for whole frames. All chunks are cut the same way."""
     cache_hit: bool
+    plain: PreparedModel | None = None
+    """What the network's output is blended with; None for a strength of 1."""
     fingerprint: str
     """Of everything that decides the bytes of the chunks; names their folder."""
 

@@ -17,10 +17,12 @@ from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.jobs.status import Task
 from sr_tasks.media.spread import spread_frames
 from sr_tasks.records.job import ModelRecord, PlanRecord, SourceRecord
+from sr_tasks.records.prepared import GraphVariant, PreparedModel
 from sr_tasks.registry.registry import Registry
 from sr_tasks.steps.shared import still
 from sr_tasks.steps.shared.encoding import chunk_settings
 from sr_tasks.steps.shared.fingerprint import fingerprint
+from sr_tasks.steps.shared.plain import plain_entry
 from sr_tasks.steps.shared.timing import timed
 from sr_tasks.storage.workdir import ChunkStore
 from sr_tasks.telemetry.statsd import Instruments
@@ -54,6 +56,7 @@ def _run(job_id: str, device: Device, settings: Settings) -> dict[str, Any]:
         settings=settings,
         frames=_frames(source),
     )
+    plain = _plain(spec, source, variant.scale, tile_px, device, settings)
     with Instruments(settings) as instruments:
         if cache_hit:
             instruments.cache_hit()
@@ -63,6 +66,7 @@ def _run(job_id: str, device: Device, settings: Settings) -> dict[str, Any]:
         prepared=prepared,
         tile_px=tile_px,
         cache_hit=cache_hit,
+        plain=plain,
         fingerprint=fingerprint(
             plan,
             source.media.picture,
@@ -71,11 +75,28 @@ def _run(job_id: str, device: Device, settings: Settings) -> dict[str, Any]:
             entry.card,
             tile_px,
             still.target_of(spec, source),
+            (spec.strength, plain) if plain is not None else None,
         ),  # fmt: skip
     )
     ChunkStore(settings.workdir, record.fingerprint).register(job_id)
     folder.store("model", record)
     return {"device": prepared.device, "precision": prepared.precision, "tile_px": tile_px, "cache_hit": cache_hit}
+
+
+def _plain(
+    spec: JobSpec, source: SourceRecord, scale: int, tile_px: int, device: Device, settings: Settings
+) -> PreparedModel | None:
+    """What the network's output is blended with, if it is."""
+    if spec.strength == 1.0:
+        return None
+    entry, video = plain_entry(scale, settings), source.media.video
+    variant = GraphVariant.of(video, scale, entry.card)
+    grid = plan_grid(Layout.of(entry.card, variant), video.width, video.height, tile_px)
+    width, height = grid.columns.window, grid.rows.window
+    cache = settings.workdir / "models"
+    return prepare(
+        entry, variant, device.backend, settings.precision, cache, width=width, height=height, settings=settings
+    )[0]
 
 
 def _frames(source: SourceRecord) -> Iterator[NDArray[np.float32]]:

@@ -11,6 +11,7 @@ from loguru import logger
 from sr_tasks.config import Settings
 from sr_tasks.errors import InputDamaged
 from sr_tasks.inference.backend import Backend, Session
+from sr_tasks.inference.blended import blended
 from sr_tasks.inference.lease import Holder, leased_backend
 from sr_tasks.inference.loop import LoopReport, upscale_chunk
 from sr_tasks.inference.memory import Room, frames_in_flight
@@ -21,13 +22,16 @@ from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media.decode import ChunkReader
 from sr_tasks.media.encode import ChunkWriter, prove_chunk
+from sr_tasks.records.cards import ModelCard
 from sr_tasks.records.job import ModelRecord, PlanRecord, SourceRecord
 from sr_tasks.records.media import Chunk
+from sr_tasks.records.prepared import PreparedModel
 from sr_tasks.records.sizes import Size
 from sr_tasks.registry.registry import Registry
 from sr_tasks.release import observe
 from sr_tasks.steps.shared import still
 from sr_tasks.steps.shared.encoding import chunk_settings
+from sr_tasks.steps.shared.plain import plain_entry
 from sr_tasks.steps.shared.source import require_unchanged
 from sr_tasks.storage.space import SpaceWatch
 from sr_tasks.storage.workdir import ChunkStore
@@ -107,9 +111,8 @@ def _compute(
     room = Room.of_machine(plan.streams, max_task_bytes=settings.max_task_bytes)
     partial = store.partial(chunk.index)
     try:
-        with _session(
-            folder.job_id, chunk.index, source, model, plan, (encode.width, encode.height), settings
-        ) as session:
+        holder, size = Holder(job=folder.job_id, chunk=chunk.index), (encode.width, encode.height)
+        with _session(holder, source, model, plan, spec.strength, size, settings) as session:
             if source.media.still is not None:
                 marker = still.enlarged_into(partial, source, spec, session)
                 return store.commit(chunk.index, partial, marker)
@@ -136,29 +139,38 @@ def _compute(
 
 @contextlib.contextmanager
 def _session(
-    job_id: str, index: int, source: SourceRecord, model: ModelRecord, plan: PlanRecord, size: Size, settings: Settings
-) -> Iterator[Session]:
+    holder: Holder, source: SourceRecord, model: ModelRecord, plan: PlanRecord, strength: float, size: Size,
+    settings: Settings,
+) -> Iterator[Session]:  # fmt: skip
     """The job's model, opened on a device of the step's own, whose load is told meanwhile."""
-    prepared, holder = model.prepared, Holder(job=job_id, chunk=index)
+    prepared = model.prepared
     with (
         leased_backend(prepared.backend, settings, holder, like=prepared.device) as device,
         devices.watched(settings, device.gpu.uuid if device.gpu else None),
-        contextlib.closing(_opened(device.backend, source, model, plan, size, settings)) as session,
+        contextlib.closing(_opened(device.backend, source, model, plan, strength, size, settings)) as session,
     ):
         yield session
 
 
 def _opened(
-    backend: Backend, source: SourceRecord, model: ModelRecord, plan: PlanRecord, size: Size, settings: Settings
-) -> Session:
+    backend: Backend, source: SourceRecord, model: ModelRecord, plan: PlanRecord, strength: float, size: Size,
+    settings: Settings,
+) -> Session:  # fmt: skip
     """The job's model for its frames, in threads that give way to the encoder. Planes come out in the output's size."""
-    card, video = Registry.of(settings).get(source.model).card, source.media.video
-    session = giving_way(
-        lambda: open_session(
-            backend, model.prepared, card, video.width, video.height, streams=plan.streams, tile_px=model.tile_px
+    video = source.media.video
+
+    def opened(prepared: PreparedModel, card: ModelCard) -> Session:
+        width, height, tile_px = video.width, video.height, model.tile_px
+        return giving_way(
+            lambda: open_session(backend, prepared, card, width, height, streams=plan.streams, tile_px=tile_px)
         )
-    )
-    return resized(session, model.prepared.variant, size)
+
+    variant = model.prepared.variant
+    plain = opened(model.plain, plain_entry(variant.scale, settings).card) if model.plain is not None else None
+    if plain is not None and strength == 0.0:
+        return resized(plain, variant, size)
+    session = opened(model.prepared, Registry.of(settings).get(source.model).card)
+    return resized(session if plain is None else blended(session, plain, strength), variant, size)
 
 
 def _refuse_damage(report: LoopReport, settings: Settings) -> None:

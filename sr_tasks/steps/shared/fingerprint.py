@@ -5,7 +5,7 @@ import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import av
 
@@ -40,15 +40,16 @@ CHUNK_CODE: Final = ("demux", "graphs", "inference", "media", "planes", *(f"reco
 
 def fingerprint(
     plan: PlanRecord, picture: PicturePlan, encode: EncodeSettings, prepared: PreparedModel, card: ModelCard,
-    tile_px: int, still: PictureTarget | None = None,
+    tile_px: int, still: PictureTarget | None = None, blend: tuple[float, PreparedModel] | None = None,
 ) -> str:  # fmt: skip
     """sha256 over source, how it is read, cuts, encoder settings, prepared model, tiles and code, 64 hex digits.
 
     A network that is cut exactly and computed in fp32 on a CPU gives the same bytes in any tiles: there a job goes on
-    with the chunks it has when the machine it runs on was given more or less memory.
+    with the chunks it has when the machine it runs on was given more or less memory. `blend`: a strength, and what the
+    model is blended with; None for a strength of 1.
     """
     is_exact = card.tiles.mode == "exact" and prepared.precision == "fp32" and prepared.backend in CPU_BACKENDS
-    facts = {
+    facts: dict[str, Any] = {
         "code": code_version(),
         "source": plan.source_sha256,
         "chunks": [chunk.model_dump() for chunk in plan.chunks],
@@ -57,6 +58,8 @@ def fingerprint(
         "model": prepared.key,
         "tile_px": None if is_exact else tile_px,
     }
+    if blend is not None:
+        facts["blend"] = [blend[0], blend[1].key]
     if still is not None:
         facts["still"] = {**asdict(still), "code": code_version(("pictures",))}
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()

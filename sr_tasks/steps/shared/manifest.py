@@ -62,6 +62,8 @@ def build(folder: JobFolder) -> dict[str, Any]:
             "version": prepared.version,
             "reason": source.model_reason,
             "level": source.level,
+            "strength": spec.strength,
+            "blended_with": model.plain and f"{model.plain.name}@{model.plain.version}",
             "filters": source.media.picture.filters,
             "sha256": prepared.weights_sha256,
             "prepared_key": prepared.key,

@@ -77,6 +77,7 @@ def _settings(spec: JobSpec, source: SourceRecord, chunks: int, rate: RateRecord
         "Model chosen": source.model_reason,
         "Source's degradation": "not measured" if measured is None else f"{measured}, in 8-bit codes",
         "Restoration": _restoration(source),
+        **({"Strength": f"{spec.strength:g}, the rest is plain resampling"} if spec.strength < 1.0 else {}),
         "Scale": f"{spec.scale}x" if spec.size is None else f"to {spec.size}",
         **written,
         "Quality gate": "on" if spec.gate else "off",
