@@ -9,7 +9,7 @@ airflow pools set gpu "${SR_GPU_SLOTS:-1}" "Devices that enlarge frames"
 secrets=${SECRETS:-/run/secrets}
 if [ -r "$secrets/admin_password" ]; then
     airflow users create --role Admin --username admin --firstname First --lastname Login --email admin@example.com \
-        --password "$(cat "$secrets/admin_password")"
+        --password="$(cat "$secrets/admin_password")" # one word: a password may begin with a dash
 fi
 
 mkdir -p "$SR_STATE_DIR"

@@ -67,7 +67,11 @@ def describe_list(result: dict[str, Any]) -> str:
     if not result["models"]:
         return "There are no models."
     header = ("model", "versions", "production", "candidate", "kind", "scale", "licence", "jobs may use it")
-    return table(header, [_cells(row) for row in result["models"]])
+    shown = table(header, [_cells(row) for row in result["models"]])
+    if (plot := result.get("plot")) is None:
+        return shown
+    left_out = f"; no figures in the cards of {', '.join(plot['left_out'])}" if plot["left_out"] else ""
+    return f"{shown}\nDrew {len(plot['drawn'])} versions into {plot['file']}{left_out}."
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sr_tasks.commands import catalogue
 from sr_tasks.commands.arguments import common
+from sr_tasks.commands.model_plot import plot_models
 from sr_tasks.config import Settings
 from sr_tasks.errors import UsageError
 from sr_tasks.jobs.spec import job_spec
@@ -64,7 +65,8 @@ def _add_looking(verbs: "argparse._SubParsersAction[Any]") -> None:
     common(known, lambda args, settings: catalogue.known(settings), catalogue.describe_known)
 
     listing = verbs.add_parser("list", help="all models: versions, production, candidate, licence")
-    common(listing, lambda args, settings: catalogue.listed(settings), catalogue.describe_list)
+    listing.add_argument("--plot", type=Path, metavar="FILE.svg", help="also draw what each gains by what it costs")
+    common(listing, _list, catalogue.describe_list)
 
     show = verbs.add_parser("show", help="one version: its card, its channels, the state of its files")
     show.add_argument("model", metavar=REFERENCE)
@@ -217,6 +219,14 @@ def _inputs(pairs: list[str]) -> dict[str, float]:
 def _summary(entry: ModelEntry) -> str:
     card = entry.card
     return f"{card.architecture}, {card.kind} of {card.color}, {card.scale}x, {card.parameters} parameters"
+
+
+def _list(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    result = catalogue.listed(settings)
+    if args.plot is None:
+        return result
+    points, missing = plot_models(args.plot, settings)
+    return {**result, "plot": {"file": str(args.plot), "drawn": [one.label for one in points], "left_out": missing}}
 
 
 def _routes(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import onnxruntime as ort
@@ -102,6 +103,29 @@ def test_list_tells_which_models_jobs_may_use(run: Run, answer: Answer, monkeypa
     assert rows["bicubic"]["scales"] == [2, 4]
     printed = run("list")[1].splitlines()
     assert next(line for line in printed if line.startswith("alpha")).split()[-2:] == ["MIT", "no"]
+
+
+def test_a_plot_has_a_point_for_each_version_whose_card_says_how_good_it_is(
+    run: Run, answer: Answer, models_dir: Path, tmp_path: Path
+) -> None:
+    code, printed = run("list", "--plot", str(tmp_path / "none.svg"))
+    assert code != 0
+    assert "No model's card says how good it is" in printed
+    measured = {"test_set": "ours", "scale": 2, "down_scaling": "bicubic", "psnr_db": 30.0}
+    for name, gain_db, cost in (("beta", 1.25, 0.1), ("gamma", 2.5, 1.0)):
+        quality = [{**measured, "gain_over_bicubic_db": gain_db}]
+        write_model(models_dir, name, network=random_network(), quality=quality, relative_cost=cost)
+    path = tmp_path / "models.svg"
+    plot = answer("list", "--plot", str(path))["plot"]
+    assert plot["drawn"] == ["beta@1", "gamma@1"]
+    assert plot["left_out"] == ["alpha@1", "alpha@2", "bicubic@1"]
+    svg = ElementTree.parse(path)
+    space = "{http://www.w3.org/2000/svg}"
+    worse, better = sorted((float(dot.attrib["cx"]), float(dot.attrib["cy"])) for dot in svg.iter(f"{space}circle"))
+    assert better[0] > worse[0], "what costs more is further right"
+    assert better[1] < worse[1], "what gains more is higher"
+    texts = [text.text for text in svg.iter(f"{space}text")]
+    assert {"beta@1 +1.25", "gamma@1 +2.50", "seconds per source megapixel"} <= set(texts)
 
 
 def test_a_broken_model_does_not_hide_the_others(run: Run, models_dir: Path) -> None:

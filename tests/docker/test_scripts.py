@@ -117,6 +117,7 @@ def initialised(image: Path) -> subprocess.CompletedProcess[str]:
         SR_MODELS_DIR=str(image / "models"),
         SR_STATE_DIR=str(image / "work/state"),
         SR_GPU_SLOTS="3",
+        SECRETS=str(image / "secrets"),
     )
 
 
@@ -129,6 +130,14 @@ def test_a_start_brings_database_pool_and_registry_to_the_version(image: Path) -
     assert (image / "models/sharp/2/card.yaml").read_text() == "version: 2"
     assert (image / "models/routing.yaml").read_text() == "shipped"
     assert (image / "work/state").is_dir()
+
+
+def test_the_first_login_may_have_a_password_that_begins_with_a_dash(image: Path) -> None:
+    (image / "secrets").mkdir()
+    (image / "secrets/admin_password").write_text("-x3 y")
+    program(image / "bin", "airflow", f'printf "%s\\n" "$@" >> {image}/asked')
+    assert initialised(image).returncode == 0
+    assert "--password=-x3 y" in (image / "asked").read_text().splitlines()
 
 
 def test_an_upgrade_brings_new_versions_and_changes_neither_old_ones_nor_the_operators_routes(image: Path) -> None:
