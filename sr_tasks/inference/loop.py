@@ -22,6 +22,7 @@ from sr_tasks.media.decode import ChunkReader
 from sr_tasks.media.decoded import DecodedFrame
 from sr_tasks.media.encode import ChunkWriter
 from sr_tasks.planes.alpha import enlarged
+from sr_tasks.planes.arrays import Planes
 from sr_tasks.planes.frames import planes_of
 
 Item = TypeVar("Item")
@@ -45,8 +46,10 @@ def upscale_chunk(
     streams: int,
     in_flight: int | None = None,
     on_frame: Callable[[int], None],
+    finish: Callable[[Planes, int], None] | None = None,
 ) -> LoopReport:
-    """Run a chunk through the network, in order. `on_frame` gets the number of frames written so far.
+    """Run a chunk through the network, in order. `on_frame` gets the number of frames written so far. `finish` may
+    change the planes that come out, of the frame with that time stamp.
 
     One thread decodes, `streams` threads infer, the calling thread encodes. At most `in_flight` frames (None: three
     to a stream) are on their way from decoder to encoder; as many, but no more than four, wait for them decoded.
@@ -59,6 +62,8 @@ def upscale_chunk(
         frame = writer.new_frame()
         planes, results = planes_of(item.frame), planes_of(frame)
         session.infer((planes[:3],), results[:3])
+        if finish is not None:
+            finish(results[:3], item.pts)
         for alpha, result in zip(planes[3:], results[3:], strict=True):
             result[:] = enlarged(alpha, result.shape, item.frame.format.components[0].bits)
         return frame, item.pts, item.captions

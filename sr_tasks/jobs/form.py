@@ -8,6 +8,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from sr_tasks.records.codecs import CODECS, Codec, Preset
+from sr_tasks.records.grain import GrainWish
 from sr_tasks.records.purposes import PURPOSES, PurposeName
 from sr_tasks.records.rate import BITRATE_PATTERN, SIZE_PATTERN
 from sr_tasks.records.restoration import Strength
@@ -126,6 +127,13 @@ class JobForm(BaseModel):
         default="off",
         title="Sharpen",
         description="Makes a soft picture sharper, by FFmpeg's unsharp, luma alone.",
+        json_schema_extra={"section": "Enhancement"},
+    )
+    grain: GrainWish = Field(
+        default="off",
+        title="Grain",
+        description="Film grain behind the model, in videos. keep: as much as the source has and the model takes away. "
+        "light, medium, strong: of that strength, in luma.",
         json_schema_extra={"section": "Enhancement"},
     )
     content: Content = Field(

@@ -1,7 +1,8 @@
 """Model cards: what a model is, what it may be used for, and what its outputs must measure up to. Reads YAML only."""
 
+import math
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -41,6 +42,13 @@ _SSIM_MARGIN = 0.02
 _SHARE_OF_MAX = 0.9
 
 
+_PSNR_LIMITS: Final = ("global_psnr_min", "frame_psnr_min", "block_psnr_min")
+_GRAIN_MARGIN_DB: Final = 5.0
+"""More than blocks with the strongest grain, and what a person is asked about, are below the mean."""
+_GRAIN_CHANCE: Final = 7.0
+"""Standard deviations of a line's mean that chance reaches among all lines and frames."""
+
+
 class GateLimits(_Strict):
     """What an output of this model must measure against its source. PSNR in dB at the source's size, 8-bit scale."""
 
@@ -67,6 +75,17 @@ class GateLimits(_Strict):
             if asked is not None and (asked < limit if name.endswith("_min") else asked > limit):
                 raise ValueError(f"review.{name}={asked:g} lies beyond the limit {name}={limit:g} that refuses")
         return self
+
+    def with_grain(self, sigma: float, side_px: int) -> "GateLimits":
+        """The same for an output with grain of its own, of which the source's has nothing: the error that two such
+        grains make, and what they move the mean of a line by where the shorter side is so long, are allowed for."""
+        if sigma == 0.0:
+            return self
+        error = math.sqrt(2.0) * sigma
+        psnr = 20.0 * math.log10(255.0 / error) - _GRAIN_MARGIN_DB
+        lowered = {name: min(getattr(self, name), psnr) for name in _PSNR_LIMITS}
+        seam = self.seam_max + _GRAIN_CHANCE * error / math.sqrt(side_px)
+        return self.model_copy(update={**lowered, "ssim_min": 0.0, "seam_max": seam, "review": ReviewLimits()})
 
     def for_review(self) -> "GateLimits":
         """The same with the second threshold in the place of the first."""

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sr_tasks.records.cards import ModelCard
 from sr_tasks.records.degradation import Degradation
+from sr_tasks.records.grain import Grain
 from sr_tasks.records.media import Chunk, HdrInfo, MediaInfo, StreamPlan
 from sr_tasks.records.prepared import GraphVariant, PreparedModel
 from sr_tasks.records.rehearsal import Rehearsal
@@ -78,7 +79,9 @@ class ModelRecord(_Record):
     cache_hit: bool
     plain: PreparedModel | None = None
     """What the network's output is blended with; None for a strength of 1."""
-    fingerprint: str
+    grain: Grain | None = None
+    """What is added to the frames that come out; None for nothing."""
+    fingerprint: str = ""
     """Of everything that decides the bytes of the chunks; names their folder."""
 
 

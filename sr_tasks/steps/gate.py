@@ -11,7 +11,7 @@ from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.jobs.status import Task
 from sr_tasks.quality.gate import judge
 from sr_tasks.records.assessment import Assessment, Decision, IntegrityReport, Verdict
-from sr_tasks.records.job import SourceRecord
+from sr_tasks.records.job import ModelRecord, SourceRecord
 from sr_tasks.registry.registry import Registry
 from sr_tasks.steps.shared import page
 from sr_tasks.steps.shared.timing import timed
@@ -28,7 +28,9 @@ def run(job_id: str, settings: Settings) -> dict[str, Any]:
     folder = JobFolder(settings.workdir, job_id)
     spec, source = folder.load("spec", JobSpec), folder.load("source", SourceRecord)
     proof = folder.load("integrity", IntegrityReport)
+    grain, video = folder.load("model", ModelRecord).grain, source.media.video
     limits = Registry.of(settings).get(source.model).card.gate
+    limits = limits.with_grain(max(grain.luma) if grain else 0.0, min(video.width, video.height))
     verdict = judge(folder.load("assessment", Assessment), proof, limits)
     folder.store("verdict", verdict)
     folder.forget("review")

@@ -1,10 +1,12 @@
 """Step `prepare_model`: makes the planes-to-planes graph for this kind of frame, or finds it in the cache."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from loguru import logger
 from numpy.typing import NDArray
 
 from sr_tasks.config import Settings
@@ -16,12 +18,15 @@ from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.jobs.status import Task
 from sr_tasks.media.spread import spread_frames
+from sr_tasks.records.grain import Grain
 from sr_tasks.records.job import ModelRecord, PlanRecord, SourceRecord
 from sr_tasks.records.prepared import GraphVariant, PreparedModel
 from sr_tasks.registry.registry import Registry
 from sr_tasks.steps.shared import still
 from sr_tasks.steps.shared.encoding import chunk_settings
 from sr_tasks.steps.shared.fingerprint import fingerprint
+from sr_tasks.steps.shared.grain import grain_for
+from sr_tasks.steps.shared.opening import open_model
 from sr_tasks.steps.shared.plain import plain_entry
 from sr_tasks.steps.shared.timing import timed
 from sr_tasks.storage.workdir import ChunkStore
@@ -62,25 +67,35 @@ def _run(job_id: str, device: Device, settings: Settings) -> dict[str, Any]:
             instruments.cache_hit()
         else:
             instruments.cache_missed()
-    record = ModelRecord(
-        prepared=prepared,
-        tile_px=tile_px,
-        cache_hit=cache_hit,
-        plain=plain,
-        fingerprint=fingerprint(
-            plan,
-            source.media.picture,
-            chunk_settings(spec, source, plan),
-            prepared,
-            entry.card,
-            tile_px,
-            still.target_of(spec, source),
-            (spec.strength, plain) if plain is not None else None,
-        ),  # fmt: skip
+    record = ModelRecord(prepared=prepared, tile_px=tile_px, cache_hit=cache_hit, plain=plain)
+    grain = _grain(spec, source, record, device, settings)
+    decided = fingerprint(
+        plan,
+        source.media.picture,
+        chunk_settings(spec, source, plan),
+        prepared,
+        entry.card,
+        tile_px,
+        still.target_of(spec, source),
+        (spec.strength, plain) if plain is not None else None,
+        grain,
     )
+    record = record.model_copy(update={"grain": grain, "fingerprint": decided})
     ChunkStore(settings.workdir, record.fingerprint).register(job_id)
     folder.store("model", record)
     return {"device": prepared.device, "precision": prepared.precision, "tile_px": tile_px, "cache_hit": cache_hit}
+
+
+def _grain(
+    spec: JobSpec, source: SourceRecord, record: ModelRecord, device: Device, settings: Settings
+) -> Grain | None:
+    """What is added to the frames that come out, if anything is."""
+    if spec.grain == "off":
+        return None
+    with contextlib.closing(open_model(device.backend, spec, source, record, 1, settings)) as session:
+        grain = grain_for(spec, source, session)
+    logger.info("grain of the output, {}: {}", spec.grain, grain)
+    return grain
 
 
 def _plain(

@@ -10,28 +10,21 @@ from loguru import logger
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import InputDamaged
-from sr_tasks.inference.backend import Backend, Session
-from sr_tasks.inference.blended import blended
+from sr_tasks.inference.backend import Session
 from sr_tasks.inference.lease import Holder, leased_backend
 from sr_tasks.inference.loop import LoopReport, upscale_chunk
 from sr_tasks.inference.memory import Room, frames_in_flight
-from sr_tasks.inference.opened import open_session
-from sr_tasks.inference.priority import giving_way
-from sr_tasks.inference.resized import resized
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.media.decode import ChunkReader
 from sr_tasks.media.encode import ChunkWriter, prove_chunk
-from sr_tasks.records.cards import ModelCard
+from sr_tasks.planes.grain import GrainMaker
 from sr_tasks.records.job import ModelRecord, PlanRecord, SourceRecord
 from sr_tasks.records.media import Chunk
-from sr_tasks.records.prepared import PreparedModel
-from sr_tasks.records.sizes import Size
-from sr_tasks.registry.registry import Registry
 from sr_tasks.release import observe
 from sr_tasks.steps.shared import still
 from sr_tasks.steps.shared.encoding import chunk_settings
-from sr_tasks.steps.shared.plain import plain_entry
+from sr_tasks.steps.shared.opening import open_model
 from sr_tasks.steps.shared.source import require_unchanged
 from sr_tasks.storage.space import SpaceWatch
 from sr_tasks.storage.workdir import ChunkStore
@@ -111,8 +104,8 @@ def _compute(
     room = Room.of_machine(plan.streams, max_task_bytes=settings.max_task_bytes)
     partial = store.partial(chunk.index)
     try:
-        holder, size = Holder(job=folder.job_id, chunk=chunk.index), (encode.width, encode.height)
-        with _session(holder, source, model, plan, spec.strength, size, settings) as session:
+        holder = Holder(job=folder.job_id, chunk=chunk.index)
+        with _session(holder, spec, source, model, plan.streams, settings) as session:
             if source.media.still is not None:
                 marker = still.enlarged_into(partial, source, spec, session)
                 return store.commit(chunk.index, partial, marker)
@@ -123,6 +116,7 @@ def _compute(
                 streams=plan.streams,
                 in_flight=frames_in_flight(variant, video.width, video.height, room),
                 on_frame=frame_done,
+                finish=GrainMaker(model.grain, video.bit_depth).add if model.grain is not None else None,
             )
         _refuse_damage(report, settings)
         prove_chunk(partial, encode.time_base, chunk.start_pts, chunk.frames, chunk.pts_sha256)
@@ -139,38 +133,16 @@ def _compute(
 
 @contextlib.contextmanager
 def _session(
-    holder: Holder, source: SourceRecord, model: ModelRecord, plan: PlanRecord, strength: float, size: Size,
-    settings: Settings,
-) -> Iterator[Session]:  # fmt: skip
+    holder: Holder, spec: JobSpec, source: SourceRecord, model: ModelRecord, streams: int, settings: Settings
+) -> Iterator[Session]:
     """The job's model, opened on a device of the step's own, whose load is told meanwhile."""
     prepared = model.prepared
     with (
         leased_backend(prepared.backend, settings, holder, like=prepared.device) as device,
         devices.watched(settings, device.gpu.uuid if device.gpu else None),
-        contextlib.closing(_opened(device.backend, source, model, plan, strength, size, settings)) as session,
+        contextlib.closing(open_model(device.backend, spec, source, model, streams, settings)) as session,
     ):
         yield session
-
-
-def _opened(
-    backend: Backend, source: SourceRecord, model: ModelRecord, plan: PlanRecord, strength: float, size: Size,
-    settings: Settings,
-) -> Session:  # fmt: skip
-    """The job's model for its frames, in threads that give way to the encoder. Planes come out in the output's size."""
-    video = source.media.video
-
-    def opened(prepared: PreparedModel, card: ModelCard) -> Session:
-        width, height, tile_px = video.width, video.height, model.tile_px
-        return giving_way(
-            lambda: open_session(backend, prepared, card, width, height, streams=plan.streams, tile_px=tile_px)
-        )
-
-    variant = model.prepared.variant
-    plain = opened(model.plain, plain_entry(variant.scale, settings).card) if model.plain is not None else None
-    if plain is not None and strength == 0.0:
-        return resized(plain, variant, size)
-    session = opened(model.prepared, Registry.of(settings).get(source.model).card)
-    return resized(session if plain is None else blended(session, plain, strength), variant, size)
 
 
 def _refuse_damage(report: LoopReport, settings: Settings) -> None:

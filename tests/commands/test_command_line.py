@@ -22,7 +22,7 @@ GIVEN = {
     "tenant": "acme", "codec": "hevc", "preset": "slow", "gate": False, "review": "never",
     "priority": "high", "deadline_minutes": 90, "bit_depth": 10, "chroma": "422", "audio": "aac 192k",
     "size": "1280x720", "purpose": "archive", "denoise": "off", "deblock": "off", "deband": "strong",
-    "sharpen": "light", "poster": True, "contact_sheet": True, "strength": 0.5,
+    "sharpen": "light", "poster": True, "contact_sheet": True, "strength": 0.5, "grain": "keep",
 }  # fmt: skip
 
 

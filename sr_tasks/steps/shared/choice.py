@@ -70,6 +70,10 @@ def choose(spec: JobSpec, path: Path, media: MediaInfo, job_id: str, settings: S
     level = _level(entry, spec, degradation)
     is_told = entry.card.level is not None and spec.restoration.suits_network
     filters = spec.restoration.filters(degradation, media.video.bit_depth, is_told=is_told)
+    if spec.grain != "off" and media.still is not None:
+        raise UsageError(
+            f"{path.name} is a still picture, and grain={spec.grain} is for videos alone.", hint="Leave grain off."
+        )
     if filters and media.still is not None:
         raise UsageError(
             f"{path.name} is a still picture, and FFmpeg's filters {filters} are for videos alone.",

@@ -12,6 +12,7 @@ import av
 from sr_tasks.inference.backend import CPU_BACKENDS
 from sr_tasks.records.cards import ModelCard
 from sr_tasks.records.encode import EncodeSettings
+from sr_tasks.records.grain import Grain
 from sr_tasks.records.job import PlanRecord
 from sr_tasks.records.media import PicturePlan
 from sr_tasks.records.pictures import PictureTarget
@@ -25,6 +26,7 @@ _RECORDS = (
     "containers",
     "degradation",
     "encode",
+    "grain",
     "layout",
     "loading",
     "media",
@@ -41,12 +43,13 @@ CHUNK_CODE: Final = ("demux", "graphs", "inference", "media", "planes", *(f"reco
 def fingerprint(
     plan: PlanRecord, picture: PicturePlan, encode: EncodeSettings, prepared: PreparedModel, card: ModelCard,
     tile_px: int, still: PictureTarget | None = None, blend: tuple[float, PreparedModel] | None = None,
+    grain: Grain | None = None,
 ) -> str:  # fmt: skip
     """sha256 over source, how it is read, cuts, encoder settings, prepared model, tiles and code, 64 hex digits.
 
     A network that is cut exactly and computed in fp32 on a CPU gives the same bytes in any tiles: there a job goes on
     with the chunks it has when the machine it runs on was given more or less memory. `blend`: a strength, and what the
-    model is blended with; None for a strength of 1.
+    model is blended with; None for a strength of 1. `grain`: what is added to the frames, if anything is.
     """
     is_exact = card.tiles.mode == "exact" and prepared.precision == "fp32" and prepared.backend in CPU_BACKENDS
     facts: dict[str, Any] = {
@@ -60,6 +63,8 @@ def fingerprint(
     }
     if blend is not None:
         facts["blend"] = [blend[0], blend[1].key]
+    if grain is not None:
+        facts["grain"] = grain.model_dump()
     if still is not None:
         facts["still"] = {**asdict(still), "code": code_version(("pictures",))}
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()

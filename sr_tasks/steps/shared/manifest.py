@@ -64,6 +64,7 @@ def build(folder: JobFolder) -> dict[str, Any]:
             "level": source.level,
             "strength": spec.strength,
             "blended_with": model.plain and f"{model.plain.name}@{model.plain.version}",
+            "grain": model.grain and model.grain.model_dump(mode="json"),
             "filters": source.media.picture.filters,
             "sha256": prepared.weights_sha256,
             "prepared_key": prepared.key,
