@@ -32,7 +32,7 @@ setup: .venv/.dev ## Set up .venv with everything, tests and checks included
 enhance: .venv/.runtime ## Enlarge one video through Airflow: INPUT=clip.mp4 [OUTPUT=out.mp4] [SCALE=2] [MODEL=name]
 	@exec env $(EMBEDDED) enhance --scale "$$SCALE" --model "$$MODEL" -- "$$INPUT" "$$OUTPUT"
 
-up: .venv/.runtime ## Start Airflow with its web page, and leave it running
+up: .venv/.runtime ## Start Airflow and the page for people, and leave them running
 	@exec env $(EMBEDDED) up
 
 down: .venv/.runtime ## Stop Airflow and every process of it

@@ -1,5 +1,5 @@
-"""What Airflow loads from this folder: a listener that counts jobs by status, when a job is due, and the REST API of
-jobs. Imports nothing of the library until a job changes or somebody asks.
+"""What Airflow loads from this folder: a listener that counts jobs by status, when a job is due, the REST API of
+jobs and the page. Imports nothing of the library until a job changes or somebody asks.
 
 Airflow imports this module in each of its processes, tasks included, so everything else stays out of it.
 """
@@ -74,8 +74,23 @@ class JobApi:
         await app(scope, receive, send)
 
 
+class Page:
+    """The page for people, loaded likewise."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        from sr_console.web import app
+
+        await app(scope, receive, send)
+
+
 class SrPlugin(AirflowPlugin):
     name = "sr"
     listeners: list[Any] = [JobListener()]
     deadline_references: list[Any] = [JobDeadline]
-    fastapi_apps: list[Any] = [{"app": JobApi(), "url_prefix": "/enhance/api/v1", "name": "Jobs"}]
+    fastapi_apps: list[Any] = [
+        {"app": JobApi(), "url_prefix": "/enhance/api/v1", "name": "Jobs"},
+        {"app": Page(), "url_prefix": "/enhance", "name": "Enhance"},
+    ]
+    external_views: list[Any] = [
+        {"name": "Enhance", "href": "/enhance/", "destination": "nav", "url_route": "enhance", "category": "browse"}
+    ]

@@ -1,4 +1,4 @@
-"""What programs and people change: a job is submitted, cancelled, tried again, deleted.
+"""What programs and people change: a job is submitted, cancelled, tried again, deleted, an output decided about.
 
 All of it goes through Airflow's own API as the user who asks, so its checks and its audit log hold.
 """
@@ -15,10 +15,10 @@ from sr_console.problems import Refused
 from sr_tasks.config import Settings
 from sr_tasks.errors import AirflowUnavailable, UsageError
 from sr_tasks.jobs import removal
-from sr_tasks.jobs.api import JobDetail, JobRequest
+from sr_tasks.jobs.api import JobDetail, JobRequest, ReviewAnswer
 from sr_tasks.jobs.ids import id_of_key, new_job_id
 from sr_tasks.jobs.spec import JobSpec
-from sr_tasks.jobs.status import JOB_DAG, Status
+from sr_tasks.jobs.status import JOB_DAG, Status, Task
 from sr_tasks.storage import uris
 
 POOL = "gpu"
@@ -71,6 +71,23 @@ async def delete(job_id: str, user: Any, settings: Settings, *, outputs: bool) -
         raise _conflict(job, "cannot be deleted", "Cancel it first.")
     await run_in_threadpool(_remove, job_id, settings, outputs)
     await _asked(user, "DELETE", _path(job_id), unless=(404,))
+
+
+async def decide(job_id: str, answer: ReviewAnswer, user: Any) -> None:
+    """Answer the question that a job asks. Raises Refused (403, 404, 409) and AirflowUnavailable."""
+    await run_in_threadpool(_known, job_id)
+    body = {"chosen_options": [answer.decision.capitalize()], "params_input": {"note": answer.note}}
+    path = f"{_path(job_id)}/taskInstances/{Task.REVIEW}/-1/hitlDetails"
+    status, _ = await _asked(user, "PATCH", path, body, unless=(404, 409))
+    if status == 404:
+        raise Refused(409, "NOT_WAITING", f"The job {job_id} asks nobody.", "GET /reviews lists those that do.")
+    if status == 409:
+        raise Refused(409, "DECIDED_ALREADY", f"Somebody decided about the job {job_id} already.", "GET /reviews.")
+
+
+def _known(job_id: str) -> None:
+    with internals.create_session() as session:
+        runs.known(job_id, session)
 
 
 def _check_addresses(spec: JobSpec, settings: Settings) -> None:

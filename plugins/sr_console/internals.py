@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 from airflow.api.common.airflow_health import get_airflow_health
 from airflow.api_fastapi.app import cached_app, get_auth_manager
-from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, PoolDetails
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails, PoolDetails
 from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
 from airflow.models.dag import DagModel
@@ -69,6 +69,22 @@ def may_change_pool(name: str, user: Any) -> bool:
     return bool(get_auth_manager().is_authorized_pool(method="PUT", details=PoolDetails(name=name), user=user))
 
 
+def may_submit(dag_id: str, user: Any) -> bool:
+    """Whether somebody may start runs of a Dag."""
+    return _may("POST", DagAccessEntity.RUN, dag_id, user)
+
+
+def may_answer(dag_id: str, user: Any) -> bool:
+    """Whether somebody may answer what runs of a Dag ask people."""
+    return _may("PUT", DagAccessEntity.HITL_DETAIL, dag_id, user)
+
+
+def _may(method: Any, entity: DagAccessEntity, dag_id: str, user: Any) -> bool:
+    manager = get_auth_manager()
+    details = DagDetails(id=dag_id)
+    return bool(manager.is_authorized_dag(method=method, access_entity=entity, details=details, user=user))
+
+
 async def ask_airflow(user: Any, method: str, path: str, body: Any = None) -> tuple[int, Any]:
     """Status and JSON of Airflow's answer to a call below `/api/v2`, made as `user`, in this process."""
     headers = {"Authorization": f"Bearer {get_auth_manager().generate_jwt(user)}"}
@@ -122,6 +138,18 @@ def tasks_of(
     for run_id, task_id, state, count in session.execute(wanted):
         found[run_id] += [{"task_id": task_id, "state": state}] * count
     return found
+
+
+def asking(task_id: str, dag_id: str, session: Session) -> dict[str, datetime | None]:
+    """Runs a task of which waits for a person, the newest first, and when that lapses."""
+    waits = TaskInstance.state.in_(("awaiting_input", "deferred"))
+    wanted = (
+        select(TaskInstance.run_id, TaskInstance.trigger_timeout)
+        .join(DagRun, and_(DagRun.dag_id == TaskInstance.dag_id, DagRun.run_id == TaskInstance.run_id))
+        .where(TaskInstance.dag_id == dag_id, TaskInstance.task_id == task_id, waits, DagRun.state == "running")
+        .order_by(DagRun.id.desc())
+    )
+    return {run_id: lapses_at for run_id, lapses_at in session.execute(wanted)}
 
 
 def returned_by(task_id: str, dag_id: str, run_ids: Collection[str], session: Session) -> dict[str, Any]:

@@ -10,9 +10,12 @@ from pydantic import ValidationError
 
 from sr_tasks.config import Settings
 from sr_tasks.errors import InputNotFound
+from sr_tasks.jobs.api import ReportPicture
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.records.assessment import Pictures
+from sr_tasks.records.job import SourceRecord
 from sr_tasks.storage import failures, transfer, uris
+from sr_tasks.storage.uris import Location
 
 View = Literal["source", "bicubic", "output"]
 
@@ -46,6 +49,33 @@ def delivered(uri: str, settings: Settings) -> bytes:
     if size > MAX_PAGE_BYTES:
         raise InputNotFound(f"{location.name!r} has {size} bytes.", hint="That is no report of ours.")
     return transfer.read(location, MAX_PAGE_BYTES, settings)
+
+
+def source(job_id: str, settings: Settings) -> tuple[Location, int]:
+    """Where the video is that a job looked at, and its bytes. Raises InputNotFound if it looked at none so far or if
+    another file is there by now, and what reading there raises."""
+    record = JobFolder(settings.workdir, job_id).find("source", SourceRecord)
+    if record is None:
+        raise InputNotFound(f"The job {job_id} has no record of its source.", hint="It is kept with its scratch.")
+    location = uris.parse(record.uri, settings)
+    found = transfer.stat(location, settings)
+    if found.identity != record.identity:
+        raise InputNotFound(f"{location.name!r} was changed after the job.", hint="The manifest says what it was.")
+    return location, found.size_bytes
+
+
+def shown(job_id: str, settings: Settings) -> tuple[ReportPicture, ...]:
+    """Which pictures the report of a job has; empty if there are none, or none any more."""
+    rows = _read(JobFolder(settings.workdir, job_id).path / "pictures.json")
+    try:
+        pairs = Pictures.model_validate_json(rows).root if rows is not None else ()
+    except ValidationError:
+        return ()
+    facts = ("reason", "frame", "time_s")
+    return tuple(
+        ReportPicture(number=number, **{name: getattr(pair, name) for name in facts})
+        for number, pair in enumerate(pairs)
+    )
 
 
 def picture(job_id: str, number: int, view: View, settings: Settings) -> Image:

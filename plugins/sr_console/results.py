@@ -20,11 +20,11 @@ from sr_console.internals import Session, SessionDep, may_use_runs
 from sr_console.problems import Refused, documented
 from sr_tasks.config import Settings
 from sr_tasks.errors import SrError
-from sr_tasks.jobs.api import JobDetail
+from sr_tasks.jobs.api import JobDetail, ReportPicture
 from sr_tasks.jobs.delivered import delivered
 from sr_tasks.jobs.status import JOB_DAG
 from sr_tasks.storage import transfer
-from sr_tasks.storage.uris import S3Object
+from sr_tasks.storage.uris import LocalFile, S3Object
 
 router = APIRouter(tags=["Results"], dependencies=[may_use_runs(JOB_DAG, "GET")])
 
@@ -74,9 +74,27 @@ def show_output(job_id: str, request: Request, session: SessionDep) -> Response:
         size = transfer.stat(location, settings).size_bytes
         if isinstance(location, S3Object):
             return RedirectResponse(transfer.signed_link(location, _LINK_S, settings))
-    _check_range(request, size)
-    headers = {"Cache-Control": "private, no-cache", "Content-Security-Policy": _PICTURE_POLICY, **_PLAIN}
-    return FileResponse(location.path, headers=headers, filename=location.name, content_disposition_type="inline")
+    return _file(request, location, size)
+
+
+@router.get(
+    "/jobs/{job_id}/source",
+    response_class=Response,
+    responses={
+        200: {"description": "The whole file.", "content": {"video/*": {}}},
+        206: {"description": "The part that the Range header asks for.", "content": {"video/*": {}}},
+        307: {"description": "The address of the object, signed for 15 minutes."},
+        **documented(404, 416, 422),
+    },
+)
+def show_source(job_id: str, request: Request, session: SessionDep) -> Response:
+    """The video that the job looked at, as long as it is unchanged and the job's folder was not cleared."""
+    settings = _of_known(job_id, session)
+    with _not_there():
+        location, size = reports.source(job_id, settings)
+        if isinstance(location, S3Object):
+            return RedirectResponse(transfer.signed_link(location, _LINK_S, settings))
+    return _file(request, location, size)
 
 
 @router.get(
@@ -118,6 +136,12 @@ async def watch_job(job_id: str) -> Response:
     return StreamingResponse(_watches.events(job_id, look), media_type="text/event-stream", headers=headers)
 
 
+@router.get("/jobs/{job_id}/pictures", responses=documented(404, 422))
+def list_pictures(job_id: str, session: SessionDep) -> tuple[ReportPicture, ...]:
+    """Which pictures the report of a job has; none before it was measured, or once its folder was cleared."""
+    return reports.shown(job_id, _of_known(job_id, session))
+
+
 @router.get(
     "/jobs/{job_id}/pictures/{number}/{view}",
     response_class=Response,
@@ -134,6 +158,12 @@ def show_picture(job_id: str, number: int, view: reports.View, request: Request,
 def _of_known(job_id: str, session: Session) -> Settings:
     runs.known(job_id, session)
     return Settings.from_env()
+
+
+def _file(request: Request, location: LocalFile, size: int) -> Response:
+    _check_range(request, size)
+    headers = {"Cache-Control": "private, no-cache", "Content-Security-Policy": _PICTURE_POLICY, **_PLAIN}
+    return FileResponse(location.path, headers=headers, filename=location.name, content_disposition_type="inline")
 
 
 def _check_range(request: Request, size: int) -> None:

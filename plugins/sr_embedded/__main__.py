@@ -43,7 +43,8 @@ def _up(_options: argparse.Namespace) -> int:
 
     home = HomeSettings.from_env(os.environ)
     running = stack.up(home, Settings.from_env(), _say)
-    print(f"Airflow runs at {running.state.url}\nuser      {USER}\npassword  {read_password(home.home)}")
+    url = running.state.url
+    print(f"Open      {url}/enhance/\nAirflow   {url}\nuser      {USER}\npassword  {read_password(home.home)}")
     return 0
 
 

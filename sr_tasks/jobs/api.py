@@ -130,6 +130,54 @@ class JobDetail(JobView):
     links: Links
 
 
+class Person(_Answer):
+    """Who asks, and what Airflow lets them do here."""
+
+    name: str
+    may_submit: bool
+    may_review: bool
+    """Decide about doubtful outputs."""
+    may_change_all: bool
+    """Jobs of others too, as operators do."""
+
+
+class ReportPicture(_Answer):
+    """One region of one frame that the report shows. `/jobs/{id}/pictures/{number}/{view}` is the picture."""
+
+    number: int
+    reason: Literal["detailed", "worst"]
+    frame: int
+    """Counted from 0."""
+    time_s: float
+
+
+class WaitingReview(_Answer):
+    """A job whose output waits for a person to decide."""
+
+    job_id: str
+    source: str
+    """File name of the source."""
+    model: str
+    created_by: str
+    reasons: tuple[str, ...]
+    """A sentence for everything that speaks against the output; empty if the request asks for a look."""
+    pictures: tuple[ReportPicture, ...]
+    lapses_at: datetime | None
+    lapses_to: str
+    """What happens then: `approve` or `reject`."""
+
+
+class ReviewAnswer(BaseModel):
+    """What a person decides about an output."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"decision": "approve", "note": "as meant"}]}
+    )
+
+    decision: Literal["approve", "reject"]
+    note: str = Field(default="", max_length=2000, description="Why, if you like; kept in the manifest.")
+
+
 class ModelSummary(_Answer):
     """A model of the registry, as jobs get it."""
 

@@ -19,8 +19,10 @@ PATIENCE_S = 240
 
 
 @contextmanager
-def signed_in(stack: Launcher, profile: Path, *, width: int = 1400) -> Iterator[Any]:
-    """Gives selenium's browser, past the login."""
+def signed_in(
+    stack: Launcher, profile: Path, *, width: int = 1400, user: str = USER, password: str = "", at: str = "/auth/login"
+) -> Iterator[Any]:
+    """Gives selenium's browser, past the login that opening the page `at` led to."""
     from selenium.webdriver import Chrome, ChromeOptions
     from selenium.webdriver.chrome.service import Service
     from selenium.webdriver.common.by import By
@@ -33,10 +35,10 @@ def signed_in(stack: Launcher, profile: Path, *, width: int = 1400) -> Iterator[
         options.add_argument(argument)
     options.add_argument("--disable-dev-shm-usage")  # containers have little of it
     with Chrome(options=options, service=Service(shutil.which("chromedriver"))) as browser:
-        browser.get(f"{known.url}/auth/login")
+        browser.get(f"{known.url}{at}")
         until(browser, lambda b: b.find_elements(By.NAME, "username"))
-        browser.find_element(By.NAME, "username").send_keys(USER)
-        browser.find_element(By.NAME, "password").send_keys(read_password(stack.home))
+        browser.find_element(By.NAME, "username").send_keys(user)
+        browser.find_element(By.NAME, "password").send_keys(password or read_password(stack.home))
         click(browser, "//button[@type='submit']")
         until(browser, lambda b: "/auth/login" not in b.current_url)
         yield browser
