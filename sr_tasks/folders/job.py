@@ -23,6 +23,7 @@ from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.jobs.status import Status
 from sr_tasks.records.folders import FolderRecord, PictureOutcome
 from sr_tasks.records.job import SourceRecord
+from sr_tasks.records.sizes import AUTO_SCALES
 from sr_tasks.steps.shared.beside import refuse_beside_still
 from sr_tasks.steps.shared.choice import choose, require_possible
 from sr_tasks.steps.shared.inspection import TABLE, Inspection, inspect_file, record_of
@@ -172,8 +173,9 @@ def _require_space(record: FolderRecord, folder: JobFolder, spec: JobSpec, setti
     output = uris.parse(f"{record.output}_", settings)
     if not isinstance(output, LocalFile):
         return
+    factor = spec.scale if spec.size is None else AUTO_SCALES[0]
     done = sum(one.size_bytes for one in listing.outcomes_of(folder) if one.status == "delivered")
-    needed = max(0, record.size_bytes - done) * spec.scale**2 + settings.min_free_bytes
+    needed = max(0, record.size_bytes - done) * factor**2 + settings.min_free_bytes
     free = transfer.free_bytes(output.path.parent)
     if free < needed:
         raise DiskTooSmall(

@@ -44,7 +44,7 @@ def folders_of(spec: JobSpec, settings: Settings) -> tuple[str, str]:
         raise UriNotAllowed(
             f"The source is a folder, and the output {spec.output!r} names a file.", hint="Name an output folder."
         )
-    output = _address(spec.output or f"{source.rstrip('/')}_x{spec.scale}", settings)
+    output = _address(spec.output or f"{source.rstrip('/')}_{spec.size_name}", settings)
     if output.startswith(source) or source.startswith(output):
         raise UsageError(
             f"The output folder {output} and the source folder {source} lie in each other.",

@@ -27,6 +27,7 @@ from sr_tasks.errors import (
 )
 from sr_tasks.folders.listing import Ledger, files_of
 from sr_tasks.folders.sessions import Sessions
+from sr_tasks.inference.resized import resized
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.pictures.kinds import format_of, format_of_head
@@ -141,10 +142,11 @@ class Group:
         request = self._spec.model_copy(update={"source": file.uri, "output": file.output_uri})
         source = self._look(request, self._scratch, path)
         entry, video = Registry.of(self._settings).get(source.model), source.media.video
-        variant = source.variant(self._spec.scale, entry.card)
+        variant = source.variant(self._spec.network_scale(video, entry.card.scales), entry.card)
         session = self._sessions.get(entry, variant, video.width, video.height, strength=self._spec.strength)
         output = self._scratch / f"output{source.suffix}"
-        still.enlarged_into(output, source, self._spec, session)
+        sized = resized(session, variant, self._spec.output_size(video))
+        still.enlarged_into(output, source, self._spec, sized)
         is_stylised = entry.card.kind == "style"
         assessment, proof, media = still.compare(source, output, self._spec, None, is_stylised=is_stylised)
         verdict = judge(assessment, proof, entry.card.gate)

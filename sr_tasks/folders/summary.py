@@ -113,7 +113,7 @@ def write_page(
     sheet = ContactSheet(
         source=record.source,
         output=record.output,
-        scale=spec.scale,
+        size=f"to {spec.size}" if spec.size else f"{spec.scale}x",
         created=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         counts=counts_of(summary),
         models=dict(sorted(summary.models.items())),
@@ -142,7 +142,7 @@ def _cell(
     video = described(paths[0], facts).video
     planes = planes_of(alike(after, before))
     album = Album(video)
-    assess_still(planes_of(before), planes, video, spec.scale, album)
+    assess_still(planes_of(before), planes, video, album)
     pair = album.pairs()[-1]
     for path in paths:
         if path.parent == scratch:

@@ -4,12 +4,13 @@ from sr_tasks.errors import ContainerMismatch, InputTooLarge, InputUnsupported
 from sr_tasks.jobs.form import Strip
 from sr_tasks.records.media import StreamPlan
 from sr_tasks.records.pictures import PICTURE_FORMATS, WRITTEN_SUFFIXES, PictureFacts, PictureFormat
+from sr_tasks.records.sizes import Size
 
 
-def target_format(name: str, facts: PictureFacts, suffix: str, scale: int) -> PictureFormat:
+def target_format(name: str, facts: PictureFacts, suffix: str, size: Size) -> PictureFormat:
     """The format that a suffix means. Raises ContainerMismatch for a suffix of no picture that can be
-    written, InputUnsupported where alpha would be lost, and InputTooLarge where a side at `scale` is past the limit of
-    the format."""
+    written, InputUnsupported where alpha would be lost, and InputTooLarge where a side of the
+    output's `size` is past the limit of the format."""
     target = WRITTEN_SUFFIXES.get(suffix)
     if target is None:
         raise ContainerMismatch(
@@ -20,7 +21,7 @@ def target_format(name: str, facts: PictureFacts, suffix: str, scale: int) -> Pi
         raise InputUnsupported(
             f"{name} has alpha, which {target} does not hold.", hint="Name an output that ends in .png."
         )
-    width, height, most = facts.width * scale, facts.height * scale, PICTURE_FORMATS[target].max_side_px
+    (width, height), most = size, PICTURE_FORMATS[target].max_side_px
     if max(width, height) > most:
         raise InputTooLarge(
             f"The output would be {width}x{height}; {target} holds at most {most} px a side.",

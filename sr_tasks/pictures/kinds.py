@@ -4,8 +4,9 @@ import struct
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from sr_tasks.errors import InputNotFound, InputUnreadable
+from sr_tasks.errors import InputNotFound, InputUnreadable, InputUnsupported
 from sr_tasks.records.pictures import PictureFormat
+from sr_tasks.storage.failures import reading
 
 _HEAD_BYTES: Final = 64
 _MAX_PARTS: Final = 1000
@@ -22,6 +23,15 @@ _BEGINNINGS: Final[tuple[tuple[bytes, PictureFormat], ...]] = (
     (b"\xff\x0a", "JXL"),
     (b"\x00\x00\x00\x0cJXL \r\n\x87\n", "JXL"),
 )
+_UNREAD: Final[tuple[tuple[bytes, str], ...]] = (
+    (b"SDPX", "DPX"),
+    (b"XPDS", "DPX"),
+    (b"\x76\x2f\x31\x01", "OpenEXR"),
+    (b"\x00\x00\x00\x0cjP  ", "JPEG 2000"),
+    (b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (b"8BPS", "Photoshop"),
+)
+"""How pictures begin that are known and not read."""
 _BRANDS: Final[dict[bytes, PictureFormat]] = {
     b"avif": "AVIF",
     b"heic": "HEIF",
@@ -31,6 +41,18 @@ _BRANDS: Final[dict[bytes, PictureFormat]] = {
     b"mif1": "HEIF",
 }
 """Major brands of still pictures in ISO base media files. `avis`, `hevc` and `msf1` are sequences."""
+
+
+def refuse_unread(path: Path) -> None:
+    """Raises InputUnsupported for a picture of a kind that is known and not read, and what `format_of` raises."""
+    with reading(path), path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    for beginning, name in _UNREAD:
+        if head.startswith(beginning):
+            raise InputUnsupported(
+                f"{path.name} is a {name} picture, which is not read.",
+                hint="Convert it to a PNG or TIFF of 16 bits in sRGB first; several of them are a folder of pictures.",
+            )
 
 
 def format_of(path: Path) -> PictureFormat | None:

@@ -8,6 +8,7 @@ from sr_tasks.pictures.writing import prepared
 from sr_tasks.planes.alpha import enlarged
 from sr_tasks.records.assessment import Finding, IntegrityReport
 from sr_tasks.records.pictures import PICTURE_FORMATS, PictureFacts, PictureTarget
+from sr_tasks.records.sizes import Size
 
 _ALPHA_OFF = 2.0
 """Mean departure of alpha in 8-bit codes from where a codec with losses must have damaged it."""
@@ -16,21 +17,22 @@ _DPI_OFF = 0.02
 
 
 def prove(
-    source: PictureFacts, before: Picture, output: PictureFacts, after: Picture, target: PictureTarget, scale: int
+    source: PictureFacts, before: Picture, output: PictureFacts, after: Picture, target: PictureTarget, size: Size
 ) -> IntegrityReport:
-    """The findings on an output picture that was read back."""
+    """The findings on an output picture that was read back. `size`: what it was to have."""
     row = PICTURE_FORMATS[target.format]
     wanted = prepared(before.metadata, target.strip, output.width, output.height, row.max_block_bytes)
-    findings = [_size(source, output, scale), _format(output, target), _depth(source, output, target)]
+    findings = [_size(source, output, size), _format(output, target), _depth(source, output, target)]
     findings += [_orientation(output), *_metadata(wanted, after.metadata, target)]
     if source.has_alpha or output.has_alpha:
-        findings.append(_alpha(before, after, scale))
+        findings.append(_alpha(before, after))
     return IntegrityReport(ok=all(finding.ok for finding in findings), findings=tuple(findings))
 
 
-def _size(source: PictureFacts, output: PictureFacts, scale: int) -> Finding:
-    ok = (output.width, output.height) == (source.width * scale, source.height * scale)
-    return Finding(check="Size", ok=ok, detail=f"{output.width}x{output.height}, {scale} times the source's")
+def _size(source: PictureFacts, output: PictureFacts, size: Size) -> Finding:
+    ok = (output.width, output.height) == size
+    times = f"{output.width / source.width:.4g} times the source's"
+    return Finding(check="Size", ok=ok, detail=f"{output.width}x{output.height}, {times}")
 
 
 def _format(output: PictureFacts, target: PictureTarget) -> Finding:
@@ -49,11 +51,12 @@ def _orientation(output: PictureFacts) -> Finding:
     )
 
 
-def _alpha(before: Picture, after: Picture, scale: int) -> Finding:
+def _alpha(before: Picture, after: Picture) -> Finding:
     found = alike(after, before).alpha
     if before.alpha is None or found is None:
         return Finding(check="Alpha", ok=False, detail="source and output do not both have alpha")
-    wanted = before.alpha if scale == 1 else enlarged(before.alpha, found.shape, before.bits)
+    is_as_large = found.shape == before.alpha.shape
+    wanted = before.alpha if is_as_large else enlarged(before.alpha, found.shape, before.bits)
     codes = float(np.mean(np.abs(found.astype(np.float32) - wanted.astype(np.float32))))
     off = codes / (257 if before.bits == 16 else 1)
     return Finding(check="Alpha", ok=off <= _ALPHA_OFF, detail=f"off by {off:.2f} of 255 codes on average")

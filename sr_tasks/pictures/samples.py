@@ -50,14 +50,15 @@ def planes_of(picture: Picture) -> Planes:
     return without_fringes((*planes, alpha), layout)[: len(planes)]
 
 
-def enlarge(picture: Picture, infer: Callable[[Planes], Planes], scale: int) -> tuple[Picture, Planes, Planes]:
-    """The picture at `scale` times its size with the same metadata, and the planes that went into the network and came
-    out. `infer` is that of a session for frames of the picture's `layout_of` and size."""
+def enlarge(picture: Picture, infer: Callable[[Planes], Planes]) -> tuple[Picture, Planes, Planes]:
+    """The picture in the size that `infer` gives, with the same metadata, and the planes that went in and came out.
+    `infer` is that of a session for frames of the picture's `layout_of` and size."""
     planes = planes_of(picture)
     large = infer(planes)
     alpha: Plane | None = None
     if picture.alpha is not None:
-        alpha = picture.alpha if scale == 1 else enlarged(picture.alpha, large[0].shape, picture.bits)
+        is_as_large = large[0].shape == picture.alpha.shape
+        alpha = picture.alpha if is_as_large else enlarged(picture.alpha, large[0].shape, picture.bits)
     return picture_of(large, alpha, picture), planes, large
 
 

@@ -51,7 +51,8 @@ class ContactSheet(BaseModel):
 
     source: str
     output: str
-    scale: int
+    size: str
+    """What was asked for: `2x` or `to 1080p`."""
     created: str
     counts: Mapping[str, int]
     models: Mapping[str, int]

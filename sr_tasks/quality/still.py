@@ -13,23 +13,24 @@ _NONE = Occurrences(count=0, first=())
 
 
 def assess_still(
-    source: Planes, output: Planes, video: VideoInfo, scale: int, album: Album | None = None, *,
+    source: Planes, output: Planes, video: VideoInfo, album: Album | None = None, *,
     is_stylised: bool = False,
 ) -> Assessment:  # fmt: skip
     """Figures of an output picture against its source picture, both as the planes of `video`'s layout, the output's
-    at `scale` times the size. An `album` is offered the pair. `is_stylised`: by a model of kind style."""
+    in its own size. An `album` is offered the pair. `is_stylised`: by a model of kind style."""
     place = Place(frame=0, time_s=0.0)
     before = source_picture(Frame(pts=0, planes=source, bit_depth=video.bit_depth))
     after = output_picture(Frame(pts=0, planes=output, bit_depth=video.bit_depth), video.width, video.height)
     comparer = Comparer(video.width, video.height, siting=CENTRED, is_full_range=True, is_stylised=is_stylised)
     figures = comparer.compare(before, after, lambda _: Look())
+    scale = after.scales[0]
     summary, stamps = Summary(1), Stamps(video.tick, video.tick)
     summary.add(place, figures)
     stamps.place(0, 0, 0)
     if album is not None:
         album.offer(place, before, after, figures)
     return Assessment(
-        scale=scale,
+        scale=int(scale) if scale.is_integer() else round(scale, 4),
         is_still=True,
         frames=1,
         **summary.figures(),

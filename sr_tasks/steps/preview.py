@@ -74,10 +74,11 @@ def _forecast(spec: JobSpec, record: SourceRecord, settings: Settings) -> str:
 def _still(spec: JobSpec, record: SourceRecord) -> dict[str, Any]:
     facts, video = record.media.still, record.media.video
     target = target_of(spec, record)
+    width, height = spec.output_size(video)
     return {
         "source": "" if facts is None else f"{facts.format} {facts.mode}, {facts.bit_depth} bits a sample",
         "planes": f"{video.pix_fmt} {video.width}x{video.height}",
-        "target": "" if target is None else f"{target.format} {video.width * spec.scale}x{video.height * spec.scale}",
+        "target": "" if target is None else f"{target.format} {width}x{height}",
         "notes": list(video.pixel_notes),
     }
 

@@ -28,7 +28,7 @@ def test_every_colour_comes_back_within_one_code(bits: int) -> None:
     rng = np.random.default_rng(3)
     samples = rng.integers(0, 2**bits, (64, 96, 3), np.uint8 if bits == 8 else np.uint16)
     samples[0, :4] = [[0, 0, 0], [2**bits - 1] * 3, [2**bits - 1, 0, 0], [0, 0, 2**bits - 1]]
-    large, _, _ = enlarge(Picture(samples=samples, alpha=None, metadata=Metadata()), doubled, 2)
+    large, _, _ = enlarge(Picture(samples=samples, alpha=None, metadata=Metadata()), doubled)
     off = np.abs(large.samples[::2, ::2].astype(int) - samples)
     assert off.max() <= (0 if bits == 8 else 1)
 
@@ -42,7 +42,7 @@ def test_hidden_colours_do_not_bleed_into_an_edge(tmp_path: Path) -> None:
         size = (120, 80)
         return tuple(cv2.resize(plane, size, interpolation=cv2.INTER_CUBIC) for plane in planes)
 
-    large, _, _ = enlarge(Picture(samples=samples, alpha=alpha, metadata=Metadata()), smooth, 2)
+    large, _, _ = enlarge(Picture(samples=samples, alpha=alpha, metadata=Metadata()), smooth)
     assert large.alpha is not None
     seen = large.samples[large.alpha > 8].astype(int)
     assert np.abs(seen - (250, 128, 10)).max() <= 2

@@ -14,7 +14,7 @@ from sr_tasks.config import Settings
 from sr_tasks.demux.timeline import temporary_table
 from sr_tasks.errors import InputTooLarge, InputUnsupported, UsageError
 from sr_tasks.jobs.spec import AUTO, JobSpec
-from sr_tasks.pictures.kinds import format_of
+from sr_tasks.pictures.kinds import format_of, refuse_unread
 from sr_tasks.planes.targets import for_codec
 from sr_tasks.records.containers import TARGETS
 from sr_tasks.records.job import SourceRecord
@@ -92,6 +92,7 @@ def inspect_file(
         _refuse_unfit(spec, found.media, settings)
         refuse_losses(spec, rows)
         return found, rows
+    refuse_unread(path)
     if suffix not in TARGETS:
         said = f"{path.name} is no still picture, but the output ends in {suffix}."
         raise UsageError(said, hint=f"Use one of {', '.join(TARGETS)}.")

@@ -1,5 +1,7 @@
 """Where a request's source lies and where its output goes: as it says, as its template says, or beside the source."""
 
+import re
+from typing import Final
 from urllib.parse import quote
 
 from sr_tasks.config import Settings
@@ -13,6 +15,7 @@ from sr_tasks.steps.shared.still import suffix_beside
 from sr_tasks.storage import uris
 from sr_tasks.storage.uris import LocalFile, Location
 
+_NUMBERED: Final = re.compile(r"%0?[0-9]*d")
 _NAMING = f"The fields are {', '.join(f'{{{name}}}' for name in OF_ONE_JOB)}."
 
 
@@ -21,6 +24,7 @@ def locations(spec: JobSpec, settings: Settings) -> tuple[Location, Location]:
     if not spec.source.strip():
         raise UsageError("No source was given.", hint="Name a video file: a path, file:///... or s3://bucket/key.")
     source = uris.parse(spec.source, settings)
+    _refuse_sequence(source)
     asked = (spec.output or "").strip()
     output = uris.parse(asked, settings) if asked and not is_template(asked) else _named(spec, source, settings)
     if output == source:
@@ -31,6 +35,16 @@ def locations(spec: JobSpec, settings: Settings) -> tuple[Location, Location]:
             hint=f"Use one of {', '.join((*TARGETS, *WRITTEN_SUFFIXES))}.",
         )
     return source, output
+
+
+def _refuse_sequence(source: Location) -> None:
+    """Raises UsageError for a pattern of numbered pictures, where no file has that very name."""
+    if isinstance(source, LocalFile) and _NUMBERED.search(source.name) and not source.path.exists():
+        raise UsageError(
+            f"{source.name} stands for a sequence of numbered pictures, which is taken as a folder.",
+            hint="Name the folder, for a folder of pictures; for a video, make one of them first: "
+            f"ffmpeg -framerate 25 -i {source.name} -c:v ffv1 shot.mkv.",
+        )
 
 
 def _named(spec: JobSpec, source: Location, settings: Settings) -> Location:

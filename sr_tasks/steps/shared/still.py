@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from sr_tasks.config import Settings
-from sr_tasks.errors import UsageError
 from sr_tasks.graphs.runtime import Session
-from sr_tasks.jobs.spec import BETWEEN, JobSpec
+from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.pictures.described import described
 from sr_tasks.pictures.fates import planned, target_format
 from sr_tasks.pictures.kinds import format_of
@@ -63,23 +62,17 @@ def looked(
 ) -> tuple[Findings, tuple[StreamPlan, ...]]:
     """What a picture is, once a process of its own has decoded it, and what becomes of all that it holds in an output
     of that suffix. Raises UsageError, InputRefused errors, and what `confined` raises."""
-    if spec.size is not None or spec.scale == BETWEEN:
-        raise UsageError(
-            f"{path.name} is a still picture, which takes neither size nor scale {BETWEEN}.",
-            hint="Use scale 1, 2 or 4.",
-        )
 
     def look() -> _Look:
         facts = facts_of(path, max_pixels=max_pixels)
-        target_format(path.name, facts, suffix, spec.scale)
+        target_format(path.name, facts, suffix, spec.output_size(described(path, facts).video))
         read(path)
         return _Look(facts=facts)
 
     facts = confined(look, _Look, path, bounds).facts
-    found = Findings(
-        media=described(path, facts), display_matrix=None, mastering_display_hex="", content_light_level_hex="", lost=()
-    )
-    return found, planned(facts, target_format(path.name, facts, suffix, spec.scale), spec.strip)
+    media = described(path, facts)
+    found = Findings(media=media, display_matrix=None, mastering_display_hex="", content_light_level_hex="", lost=())
+    return found, planned(facts, target_format(path.name, facts, suffix, spec.output_size(media.video)), spec.strip)
 
 
 def facts_within(path: Path, settings: Settings) -> PictureFacts:
@@ -118,7 +111,7 @@ def enlarged_into(path: Path, source: SourceRecord, spec: JobSpec, session: Sess
     started = time.monotonic()
     facts, picture = read(Path(source.local_path))
     target = _target(spec, source, facts)
-    large, _, _ = enlarge(picture, lambda planes: session.infer((planes,)), spec.scale)
+    large, _, _ = enlarge(picture, lambda planes: session.infer((planes,)))
     write(large, path, target.format, strip=spec.strip, subsampling=target.subsampling)
     seconds = round(time.monotonic() - started, 3)
     return {"frames": 1, "seconds": seconds, "damaged_pts": [], "reorder_depth": 0}
@@ -131,12 +124,12 @@ def compare(
     output does not decode."""
     facts, before = read(Path(source.local_path))
     written, after = read(output)
-    proof = prove(facts, before, written, after, _target(spec, source, facts), spec.scale)
+    size = spec.output_size(source.media.video)
+    proof = prove(facts, before, written, after, _target(spec, source, facts), size)
     assessment = assess_still(
         planes_of(before),
         planes_of(alike(after, before)),
         source.media.video,
-        spec.scale,
         album,
         is_stylised=is_stylised,
     )
