@@ -1,11 +1,13 @@
 """Still pictures in a size, or at a scale that no network has; sequences and kinds that are refused."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from sr_tasks import __main__ as cli
 from sr_tasks.planes.metrics import psnr_db
 from tests.readers import ffmpeg, run
 from tests.steps.pictures import rgb
@@ -80,3 +82,24 @@ def test_a_pattern_of_numbered_pictures_is_refused_with_what_to_do(run: Any, tmp
     assert "Name the folder" in result["error"]["hint"]
     made(tmp_path / "shot_0001.png", "rgb24").rename(tmp_path / "shot_%04d.png")
     assert "error" not in run(tmp_path / "shot_%04d.png", suffix=".png")[1]
+
+
+def test_verify_proves_a_picture_and_finds_one_that_is_spoilt(
+    run: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = made(tmp_path / "in.png", "rgb24")
+    output, _ = run(source, "--scale", "3", suffix=".png")
+
+    def verified(path: Path) -> tuple[int, dict[str, Any]]:
+        arguments = ["verify", str(source), str(path), "--model", "bicubic", "--workdir", str(tmp_path / "w"), "--json"]
+        code = cli.main(arguments)
+        return code, json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+
+    code, answer = verified(output)
+    assert (code, answer["verdict"]) == (0, "passed")
+    assert answer["quality"]["psnr_db"] > 25
+    spoilt = ffmpeg(tmp_path / "spoilt.png", "-i", output, "-vf", "drawbox=w=60:h=60:color=red:t=fill")
+    code, answer = verified(spoilt)
+    assert (code, answer["verdict"]) == (4, "failed")
+    code, answer = verified(made(tmp_path / "video.mkv", "rgb24"))
+    assert answer["error"]["code"] == "INPUT_UNSUPPORTED"

@@ -31,6 +31,7 @@ from sr_tasks.records.pictures import (
     PictureFacts,
     PictureTarget,
 )
+from sr_tasks.records.sizes import Size
 from sr_tasks.steps.shared.confined import Bounds, confined
 from sr_tasks.steps.shared.first_look import Findings
 from sr_tasks.steps.shared.source import first_bounds
@@ -122,15 +123,20 @@ def compare(
 ) -> tuple[Assessment, IntegrityReport, MediaInfo]:
     """Assess the written picture against its source and prove the rest, both decoded once. Raises InputInvalid if the
     output does not decode."""
-    facts, before = read(Path(source.local_path))
+    path, size = Path(source.local_path), spec.output_size(source.media.video)
+    return compare_files(path, output, target_of(spec, source), size, album, is_stylised=is_stylised)
+
+
+def compare_files(
+    path: Path, output: Path, target: PictureTarget | None, size: Size, album: Album | None = None, *,
+    is_stylised: bool,
+) -> tuple[Assessment, IntegrityReport, MediaInfo]:  # fmt: skip
+    """The same of any two pictures. `size`: what the output was to have. Without a `target`, the output's own format
+    counts as right."""
+    facts, before = read(path)
     written, after = read(output)
-    size = spec.output_size(source.media.video)
-    proof = prove(facts, before, written, after, _target(spec, source, facts), size)
-    assessment = assess_still(
-        planes_of(before),
-        planes_of(alike(after, before)),
-        source.media.video,
-        album,
-        is_stylised=is_stylised,
-    )
+    meant = target or PictureTarget(format=written.format, strip="nothing", subsampling=facts.subsampling or "4:4:4")
+    proof = prove(facts, before, written, after, meant, size)
+    planes, video = planes_of(alike(after, before)), described(path, facts).video
+    assessment = assess_still(planes_of(before), planes, video, album, is_stylised=is_stylised)
     return assessment, proof, described(output, written)
