@@ -93,6 +93,12 @@ class Settings:
     """Jobs that may wait or run before the REST API takes no more (429); 0 for any number."""
     tenant_limits: Words = ()
     """How many of them may be of one tenant, as `acme=1` (`:` between several, `*=3` for those not named)."""
+    tenant_users: Words = ()
+    """Of which tenant the jobs of a user of the REST API are, as `anna=acme` (`:` between several)."""
+    tenant_prefix: str = ""
+    """Where the files of a tenant lie, as `s3://videos/{tenant}` or `/srv/{tenant}`. If set, tenants are kept apart in
+    the REST API: people see and change jobs of their own tenant alone, with files below this. Empty for no isolation.
+    """
     tile_px: Count = 0
     """Side of tiles in source px; 0 for what memory and cache suggest."""
 

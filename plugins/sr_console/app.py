@@ -3,7 +3,7 @@ server at the first request."""
 
 from fastapi import FastAPI
 
-from sr_console import jobs, people, problems, results, system, uploads
+from sr_console import jobs, people, problems, results, system, tenants, uploads
 from sr_console.guard import Guard
 from sr_tasks import __version__
 
@@ -16,6 +16,8 @@ app = FastAPI(
     openapi_url="/openapi.json",
 )
 problems.install(app)
-for routes in (jobs.router, people.router, results.router, system.router, uploads.router):
+for routes in (jobs.router, people.router, results.router):
+    app.include_router(routes, dependencies=[tenants.visible_jobs_only])
+for routes in (system.router, uploads.router):
     app.include_router(routes)
 app.add_middleware(Guard)

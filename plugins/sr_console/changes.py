@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 
-from sr_console import internals, runs
+from sr_console import internals, runs, tenants
 from sr_console.internals import RunRow
 from sr_console.problems import Refused
 from sr_tasks.config import Settings
@@ -21,8 +21,6 @@ from sr_tasks.jobs.spec import JobSpec
 from sr_tasks.jobs.status import JOB_DAG, Status, Task
 from sr_tasks.storage import uris
 
-POOL = "gpu"
-"""Who may change this pool of Airflow is an operator here."""
 _OPEN = ("queued", "running")
 _TRIES, _PAUSE_S = 5, 0.4
 
@@ -30,7 +28,7 @@ _TRIES, _PAUSE_S = 5, 0.4
 async def submit(request: JobRequest, key: str | None, user: Any, settings: Settings) -> tuple[str, bool]:
     """Id of the job, and whether it is a new one. Raises Refused (409, 429), UsageError, UriNotAllowed and
     AirflowUnavailable."""
-    spec = request.spec
+    spec = await run_in_threadpool(tenants.claimed, request.spec, user, settings)
     _check_addresses(spec, settings)
     if request.id is not None and key is not None:
         raise UsageError("The request has an id and an Idempotency-Key.", hint="Leave one of them out.")
@@ -136,7 +134,7 @@ def _changeable(job_id: str, user: Any, settings: Settings) -> JobDetail:
 
 
 def _require_own(run: RunRow, user: Any) -> None:
-    if run.created_by != user.get_name() and not internals.may_change_pool(POOL, user):
+    if run.created_by != user.get_name() and not tenants.is_operator(user):
         raise Refused(
             403,
             "NOT_YOURS",

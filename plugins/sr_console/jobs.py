@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query, Response
 from starlette.concurrency import run_in_threadpool
 
-from sr_console import changes, internals, listing, runs
+from sr_console import changes, internals, listing, runs, tenants
 from sr_console.internals import GetUserDep, SessionDep, may_use_runs
 from sr_console.problems import documented
 from sr_tasks.config import Settings
@@ -46,6 +46,7 @@ async def submit_job(
 @router.get("/jobs", dependencies=[may_use_runs(JOB_DAG, "GET")], responses=documented(422))
 def list_jobs(
     session: SessionDep,
+    user: GetUserDep,
     status: Annotated[Status | None, Query()] = None,
     model: Annotated[_Text, Query(description="`name` or `name@version`.")] = None,
     name: Annotated[_Text, Query(description="Part of the source's file name.")] = None,
@@ -67,6 +68,7 @@ def list_jobs(
         text=text,
         accepted_from=listing.moment(accepted_from),
         accepted_before=listing.moment(accepted_before),
+        of_tenant=tenants.only_shown(user, Settings.from_env()),
     )
     return listing.page(wanted, limit=limit, cursor=cursor, session=session)
 

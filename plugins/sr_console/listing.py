@@ -32,6 +32,8 @@ class Wanted:
     """Part of the id or of the address of source or output."""
     accepted_from: datetime | None = None
     accepted_before: datetime | None = None
+    of_tenant: str | None = None
+    """The only tenant that the asker sees."""
 
 
 def page(wanted: Wanted, *, limit: int, cursor: str | None, session: Session) -> JobPage:
@@ -94,6 +96,8 @@ def _conditions(wanted: Wanted) -> Iterator[Condition]:
         yield internals.name_contains("source", wanted.name)
     if wanted.tenant is not None:
         yield internals.asked_for("tenant", wanted.tenant)
+    if wanted.of_tenant is not None:
+        yield internals.asked_for("tenant", wanted.of_tenant)
     if wanted.created_by is not None:
         yield internals.created_by(wanted.created_by)
     if wanted.text is not None:

@@ -166,6 +166,8 @@ def _not_valid(request: Request, exc: Exception) -> Response:
 
 def _of_http(request: Request, exc: Exception) -> Response:
     status = exc.status_code if isinstance(exc, HTTPException) else 500
+    if status == 400:  # FastAPI's, for a body that is no text
+        return _not_valid(request, RequestValidationError([{"loc": ("body",), "msg": "It is not JSON in UTF-8"}]))
     detail = str(exc.detail) if isinstance(exc, HTTPException) else str(exc)
     title = HTTPStatus(status).phrase
     problem = Problem(

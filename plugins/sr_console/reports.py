@@ -11,8 +11,10 @@ from pydantic import ValidationError
 from sr_tasks.config import Settings
 from sr_tasks.errors import InputNotFound
 from sr_tasks.jobs.api import ReportPicture
+from sr_tasks.jobs.delivered import Delivered
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.records.assessment import Pictures
+from sr_tasks.records.beside import BESIDE
 from sr_tasks.records.job import SourceRecord
 from sr_tasks.storage import failures, transfer, uris
 from sr_tasks.storage.uris import Location
@@ -90,6 +92,14 @@ def picture(job_id: str, number: int, view: View, settings: Settings) -> Image:
         return Image(content=base64.b64decode(text, validate=True), media_type=_HEADS[f"{head},"])
     except (IndexError, KeyError, ValidationError, binascii.Error) as exc:
         raise missing from exc
+
+
+def poster(found: Delivered, settings: Settings) -> Image | None:
+    """The poster beside an output; None if the job was asked for none. Raises what reading raises."""
+    for location in found.pictures:
+        if location.name == f"{found.output.name}.{BESIDE['poster']}":
+            return Image(content=transfer.read(location, MAX_PAGE_BYTES, settings), media_type="image/jpeg")
+    return None
 
 
 def _read(path: Path) -> bytes | None:

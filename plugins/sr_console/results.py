@@ -37,6 +37,7 @@ _PICTURE_POLICY = "default-src 'none'; frame-ancestors 'none'; sandbox"
 _PLAIN = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 _LINK_S = 900
 _RANGE = re.compile(r"bytes=(\d{1,18})-(\d{1,18})?")
+_PICTURES: dict[str, Any] = {"image/png": {}, "image/jpeg": {}}
 _watches = Watches()
 _UNCHANGED: dict[int | str, dict[str, Any]] = {304: {"description": "The copy that the reader has is still right."}}
 
@@ -111,6 +112,21 @@ def show_manifest(job_id: str, request: Request, session: SessionDep) -> Respons
 
 
 @router.get(
+    "/jobs/{job_id}/poster",
+    response_class=Response,
+    responses={200: {"content": _PICTURES}, **_UNCHANGED, **documented(404, 422)},
+)
+def show_poster(job_id: str, request: Request, session: SessionDep) -> Response:
+    """A picture of the output: the poster beside it if the job was asked for one, else the first of the report."""
+    settings = _of_known(job_id, session)
+    with _not_there():
+        record = runs.delivered(job_id, session)
+        beside = reports.poster(delivered(job_id, record, settings), settings) if record else None
+        shown = beside or reports.picture(job_id, 0, "output", settings)
+    return _answer(request, shown.content, shown.media_type, _PICTURE_POLICY)
+
+
+@router.get(
     "/jobs/{job_id}/events",
     response_class=StreamingResponse,
     responses={
@@ -145,7 +161,7 @@ def list_pictures(job_id: str, session: SessionDep) -> tuple[ReportPicture, ...]
 @router.get(
     "/jobs/{job_id}/pictures/{number}/{view}",
     response_class=Response,
-    responses={200: {"content": {"image/png": {}, "image/jpeg": {}}}, **_UNCHANGED, **documented(404, 422)},
+    responses={200: {"content": _PICTURES}, **_UNCHANGED, **documented(404, 422)},
 )
 def show_picture(job_id: str, number: int, view: reports.View, request: Request, session: SessionDep) -> Response:
     """One picture of the report: `number` counts its rows from 0, `view` is a column."""

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from sr_console import internals, listing
-from sr_console.internals import SessionDep, may_use_runs
+from sr_console import internals, listing, tenants
+from sr_console.internals import GetUserDep, SessionDep, may_use_runs
 from sr_console.problems import Refused, documented
 from sr_tasks.config import Settings
 from sr_tasks.jobs.api import Health, ModelDetail, ModelSummary, Stats
@@ -50,12 +50,17 @@ def ready() -> Health:
 
 
 @router.get("/stats", dependencies=[may_use_runs(JOB_DAG, "GET")], responses=documented(422))
-def stats(session: SessionDep, hours: Annotated[int, Query(ge=1, le=24 * 366)] = 24) -> Stats:
+def stats(session: SessionDep, user: GetUserDep, hours: Annotated[int, Query(ge=1, le=24 * 366)] = 24) -> Stats:
     """How many jobs stand where: those open now, and those accepted in the last `hours` by how they stand."""
     since = datetime.now(UTC) - timedelta(hours=hours)
-    recent = {status: listing.count(listing.Wanted(status=status, accepted_from=since), session) for status in Status}
+    own = tenants.only_shown(user, Settings.from_env())
+    recent = {
+        status: listing.count(listing.Wanted(status=status, accepted_from=since, of_tenant=own), session)
+        for status in Status
+    }
     waiting, working = (
-        listing.count(listing.Wanted(status=status), session) for status in (Status.PENDING, Status.PROCESSING)
+        listing.count(listing.Wanted(status=status, of_tenant=own), session)
+        for status in (Status.PENDING, Status.PROCESSING)
     )
     return Stats(waiting=waiting, working=working, hours=hours, accepted=recent)
 

@@ -13,8 +13,7 @@ from fastapi import APIRouter, Header, Request, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from sr_console import internals
-from sr_console.changes import POOL
+from sr_console import tenants
 from sr_console.internals import GetUserDep, may_use_runs
 from sr_console.problems import Refused, documented, not_found
 from sr_tasks.config import Settings
@@ -137,7 +136,7 @@ def _opened(path: Path) -> Any:
 def _own(upload_id: str, user: Any, settings: Settings) -> Upload:
     """The upload, for who began it and for operators; to others it is not there."""
     upload = received.find(upload_id, settings)
-    if upload.user != user.get_name() and not internals.may_change_pool(POOL, user):
+    if upload.user != user.get_name() and not tenants.is_operator(user):
         raise not_found(f"There is no upload {upload_id!r}.", "Begin one with POST /uploads.")
     return upload
 

@@ -14,7 +14,9 @@ from fastapi.testclient import TestClient
 from sr_console import events, runs
 
 from sr_tasks.jobs.api import JobDetail
+from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.jobs.status import Status
+from sr_tasks.records.assessment import PicturePair, Pictures
 from tests.dags.api_server import Server, refused
 from tests.object_store import serving
 
@@ -68,6 +70,29 @@ def test_nothing_is_sent_that_the_manifest_beside_it_does_not_say_is_the_jobs(
 def test_the_manifest_of_a_job_is_shown(server: Server, anna: TestClient, job: str, tmp_path: Path) -> None:
     files = server.deliver(job, tmp_path)
     assert anna.get(f"/jobs/{job}/manifest").json() == json.loads(files[1].read_text())
+
+
+def test_the_poster_is_the_one_beside_the_output_or_else_a_picture_of_the_report(
+    server: Server, anna: TestClient, job: str, tmp_path: Path
+) -> None:
+    refused(anna.get(f"/jobs/{job}/poster"), 404, "INPUT_NOT_FOUND")
+    files = server.deliver(job, tmp_path)
+    shown = PicturePair.model_validate(
+        {"reason": "worst", "frame": 7, "time_s": 0.28, "x": 0, "y": 0, "width": 64, "height": 48}
+        | dict.fromkeys(("source", "bicubic"), "data:image/png;base64,")
+        | {"output": "data:image/png;base64,UE5H"}
+    )
+    JobFolder(tmp_path / "work", job).store("pictures", Pictures((shown,)))
+    of_report = anna.get(f"/jobs/{job}/poster")
+    assert (of_report.content, of_report.headers["content-type"]) == (b"PNG", "image/png")
+    tmp_path.joinpath(f"{files[0].name}.poster.jpg").write_bytes(b"JPEG")
+    files[1].write_text(json.dumps({"schema_version": 2, "job": {"id": job}, "pictures_beside": {"poster": {}}}))
+    assert anna.get(f"/jobs/{job}/poster").content == b"PNG", "the manifest has no poster"
+    files[1].write_text(json.dumps(json.loads(files[1].read_text()) | {"pictures_beside": {"poster": {"frames": [3]}}}))
+    beside = anna.get(f"/jobs/{job}/poster")
+    assert (beside.content, beside.headers["content-type"]) == (b"JPEG", "image/jpeg")
+    again = anna.get(f"/jobs/{job}/poster", headers={"If-None-Match": beside.headers["etag"]})
+    assert again.status_code == 304
 
 
 @pytest.fixture
