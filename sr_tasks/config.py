@@ -165,6 +165,10 @@ class Settings:
     """Like alert_slack, for what a person has to decide; with review_email empty too, that goes where alerts go."""
     review_email: Words = ()
     """Like alert_email, for what a person has to decide."""
+    done_slack: str = ""
+    """Like alert_slack, for jobs that are done, with links to output and report; empty for none."""
+    done_email: Words = ()
+    """Like alert_email, for jobs that are done; empty for none."""
     alert_quiet_minutes: Amount = 15.0
     """How long alerts with the same cause and model version are held back and counted after the first of them."""
     deadline_high_minutes: Amount = 0.0

@@ -18,6 +18,7 @@ from sr_tasks.config import REPOSITORY
 from sr_tasks.errors import ChunkFailed, InputNotFound, SrError
 from sr_tasks.jobs.folder import JobFolder
 from sr_tasks.records.assessment import Decision, Verdict
+from sr_tasks.records.job import DeliveryRecord
 from tests.dags.fakes import FakeSteps
 from tests.dags.receivers import Mailbox, Webhook, html_of
 
@@ -219,6 +220,26 @@ def test_a_review_tells_reviewers_where_to_answer(
     page = "https://airflow.example.org/sr/dags/upscale_video/runs/job/tasks/review/required_actions?map_index=-1"
     assert page in _Links(html_of(mail)).links
     assert "https://airflow.example.org/sr/enhance/api/v1/jobs/job/report" in _Links(html_of(mail)).links
+
+
+def test_that_a_job_is_done_is_told_once_to_who_wants_to_know_with_output_and_report(
+    alerted: Path, webhook: Webhook, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sr_airflow.alerts.callbacks import job_succeeded
+
+    folder = JobFolder(alerted, "film")
+    folder.store("delivery", DeliveryRecord(output="/out/a.mp4", manifest="/out/a.json", report="/out/a.html"))
+    job_succeeded(_context("film"))
+    assert not mailbox.mails
+    monkeypatch.setenv("SR_DONE_EMAIL", "anna@example.org")
+    job_succeeded(_context("stopped"))
+    job_succeeded(_context("film"))
+    job_succeeded(_context("film"))
+    (mail,) = mailbox.mails
+    assert (mail["to"], mail["subject"]) == ("anna@example.org", "Done: film")
+    job = "https://airflow.example.org/sr/enhance/api/v1/jobs/film"
+    assert {f"{job}/output", f"{job}/report"} <= set(_Links(html_of(mail)).links)
+    assert webhook.texts == [], "operations are not told of what went well"
 
 
 def test_a_missed_deadline_is_told_once_and_not_for_a_job_that_ended(alerted: Path, webhook: Webhook) -> None:

@@ -18,11 +18,15 @@ class Kind(StrEnum):
     """A message or a file that asks for no job that can be done."""
     RECOVERED = "recovered"
     SUMMARY = "summary"
+    DONE = "done"
+    """A job delivered its output."""
 
 
 class Audience(StrEnum):
     OPERATIONS = "operations"
     REVIEWERS = "reviewers"
+    REQUESTERS = "requesters"
+    """Who wants to know that jobs are done."""
 
 
 REFUSALS = frozenset({"QUALITY_REFUSED", "REVIEW_REJECTED"})
@@ -52,6 +56,8 @@ class Alert(BaseModel):
     job_url: str = ""
     log_url: str = ""
     report: str = ""
+    output: str = ""
+    """Where the finished video is, of a job that is done."""
     at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
     @property
@@ -72,7 +78,8 @@ class Alert(BaseModel):
 
     @property
     def audience(self) -> Audience:
-        return Audience.REVIEWERS if self.kind is Kind.REVIEW else Audience.OPERATIONS
+        by_kind = {Kind.REVIEW: Audience.REVIEWERS, Kind.DONE: Audience.REQUESTERS}
+        return by_kind.get(self.kind, Audience.OPERATIONS)
 
     @property
     def where(self) -> str:

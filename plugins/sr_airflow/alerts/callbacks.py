@@ -63,12 +63,15 @@ def _what_failed(run_id: str, context: Mapping[str, Any], settings: Settings) ->
 
 @observes
 def job_succeeded(context: Mapping[str, Any]) -> None:
-    """For the Dag's `on_success_callback`: tells of a delivery if something bad was told of the job before."""
+    """For the Dag's `on_success_callback`: tells who wants to know that the job is done, and operations of a delivery
+    if something bad was told of the job before."""
     settings, run_id = settings_of_callback(), str(context["run_id"])
     settled = ledger(settings).settled(run_id)
+    job = JobView.of(JobFolder(settings.workdir, run_id))
+    if job.delivery is not None:
+        tell(_done(job, run_of(context)), settings)
     if not settled:
         return
-    job = JobView.of(JobFolder(settings.workdir, run_id))
     tell(
         Alert(
             kind=Kind.RECOVERED,
@@ -80,6 +83,19 @@ def job_succeeded(context: Mapping[str, Any]) -> None:
             report=job.report,
         ),
         settings,
+    )
+
+
+def _done(job: JobView, run: str) -> Alert:
+    return Alert(
+        kind=Kind.DONE,
+        job_id=job.job_id,
+        run=run,
+        message=f"{job.source or 'The video'} is enhanced and delivered.",
+        model=job.model,
+        job_url=links.job(JOB_DAG, job.job_id),
+        output=links.output(job.job_id),
+        report=links.report(job.job_id) if job.report else "",
     )
 
 

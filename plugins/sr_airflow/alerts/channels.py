@@ -15,11 +15,15 @@ _TIMEOUT_S = 15
 def configured(settings: Settings) -> Mapping[Audience, tuple[str, ...]]:
     """The channels of each audience, as `slack:<connection>` and `mail:<connection>:<address>,<address>`.
 
-    Reviewers without channels of their own are told where operations are.
+    Reviewers without channels of their own are told where operations are; that a job is done is told only where asked.
     """
     operations = _channels(settings.alert_slack, settings.alert_email, settings)
     reviewers = _channels(settings.review_slack, settings.review_email, settings)
-    return {Audience.OPERATIONS: operations, Audience.REVIEWERS: reviewers or operations}
+    return {
+        Audience.OPERATIONS: operations,
+        Audience.REVIEWERS: reviewers or operations,
+        Audience.REQUESTERS: _channels(settings.done_slack, settings.done_email, settings),
+    }
 
 
 def _channels(slack: str, addresses: tuple[str, ...], settings: Settings) -> tuple[str, ...]:

@@ -42,5 +42,10 @@ def report(job_id: str) -> str:
     return f"{_base()}{_own(job_id)}/report"
 
 
+def output(job_id: str) -> str:
+    """The finished video, for who is logged in."""
+    return f"{_base()}{_own(job_id)}/output"
+
+
 def _own(job_id: str) -> str:
     return f"{PREFIX}/jobs/{quote(job_id, safe='')}"

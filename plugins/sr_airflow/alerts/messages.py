@@ -26,6 +26,7 @@ HEADLINES: dict[Kind, str] = {
     Kind.ASIDE: "Not taken",
     Kind.RECOVERED: "Delivered after all",
     Kind.SUMMARY: "Summary",
+    Kind.DONE: "Done",
 }
 _PLURALS: dict[Kind, str] = {
     Kind.FAILED: "jobs failed",
@@ -36,6 +37,7 @@ _PLURALS: dict[Kind, str] = {
     Kind.ASIDE: "files or messages were not taken",
     Kind.RECOVERED: "jobs were delivered after all",
     Kind.SUMMARY: "summaries",
+    Kind.DONE: "jobs are done",
 }
 
 
