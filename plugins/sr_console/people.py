@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter
 from starlette.concurrency import run_in_threadpool
 
-from sr_console import changes, internals, reports, runs
+from sr_console import changes, internals, reports, runs, tenants
 from sr_console.internals import GetUserDep, Session, SessionDep, may_use_runs
 from sr_console.problems import documented
 from sr_tasks.config import Settings
@@ -24,16 +24,17 @@ def show_person(user: GetUserDep) -> Person:
         name=user.get_name(),
         may_submit=internals.may_submit(JOB_DAG, user),
         may_review=internals.may_answer(JOB_DAG, user),
-        may_change_all=internals.may_change_pool(changes.POOL, user),
+        may_change_all=tenants.is_operator(user),
     )
 
 
 @router.get("/reviews", responses=documented())
-def list_reviews(session: SessionDep) -> list[WaitingReview]:
+def list_reviews(session: SessionDep, user: GetUserDep) -> list[WaitingReview]:
     """Jobs whose output waits for a person, the newest first, up to 50 of them."""
     settings, waiting = Settings.from_env(), internals.asking(Task.REVIEW, JOB_DAG, session)
-    newest = list(waiting.items())[:MOST_REVIEWS]
-    return [_waiting(job_id, lapses_at, settings, session) for job_id, lapses_at in newest]
+    only = tenants.only_shown(user, settings)
+    seen = [at for at in waiting.items() if only is None or tenants.is_of(runs.known(at[0], session), only)]
+    return [_waiting(job_id, lapses_at, settings, session) for job_id, lapses_at in seen[:MOST_REVIEWS]]
 
 
 @router.post("/jobs/{job_id}/review", status_code=202, responses=documented(404, 409, 413, 415, 422))

@@ -79,7 +79,7 @@ def _require_visible(request: Request, user: GetUserDep) -> None:
         return
     with internals.create_session() as session:
         run = internals.find_run(JOB_DAG, str(job_id), session)
-    if run is not None and (only == NOBODY or _tenant_of(run) != only):
+    if run is not None and not is_of(run, only):
         raise not_found(f"There is no job {job_id!r}.", "GET /jobs lists the jobs.")
 
 
@@ -87,8 +87,10 @@ visible_jobs_only: Final = Depends(_require_visible)
 """For routers: a path with a `job_id` is answered to who may see that job."""
 
 
-def _tenant_of(run: RunRow) -> object:
-    return run.conf.get("tenant") if isinstance(run.conf, dict) else None
+def is_of(run: RunRow, tenant: str) -> bool:
+    """Whether a job is of a tenant."""
+    found = run.conf.get("tenant") if isinstance(run.conf, dict) else None
+    return tenant != NOBODY and found == tenant
 
 
 def _require_own_place(place: Location, tenant: str, user: str, settings: Settings) -> None:

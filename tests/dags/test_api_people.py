@@ -65,6 +65,18 @@ def test_what_waits_for_a_person_is_listed_with_what_speaks_against_it(
     assert parked not in anna.get("/reviews").text
 
 
+def test_what_waits_is_listed_for_its_tenant_and_operators(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SR_TENANT_USERS", "anna=acme:bert=best")
+    monkeypatch.setenv("SR_TENANT_PREFIX", "/media/{tenant}")
+    anna = server.signed_in()
+    job = str(anna.post("/jobs", json={"source": "/media/acme/film.mp4"}).json()["job_id"])
+    server.put(job, "running", validate="success", review="awaiting_input")
+    assert job in anna.get("/reviews").text
+    assert job in server.signed_in("op", "olga").get("/reviews").text
+    for name in ("bert", "carl"):
+        assert server.signed_in(name=name).get("/reviews").json() == []
+
+
 def test_who_may_not_decide_is_refused_and_so_is_a_decision_that_nobody_asked_for(
     server: Server, anna: TestClient, parked: str
 ) -> None:
