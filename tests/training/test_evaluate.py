@@ -32,7 +32,7 @@ LEAST_GAIN_DB = {
     "compact-x2": (1.4, 1.05, 0.4),
     "balanced-x2": (2.1, 1.5, 0.6),
     "quality-x2": (2.2, 1.6, 0.85),
-    "restore-x2": (1.4, 1.1, 0.4),
+    "restore-x2": (1.75, 1.3, 0.3),
     "compact-x4": (0.95, 0.7, -0.1),
     "balanced-x4": (1.3, 0.95, 0.15),
     "quality-x4": (1.4, 0.98, 0.28),
@@ -40,7 +40,7 @@ LEAST_GAIN_DB = {
 }
 """Over bicubic, for antialiased bicubic, area and aliased cubic: what the shipped weights must not fall below."""
 
-LEAST_RESTORED_DB = {"crf 26": 0.45, "crf 32": 0.25, "jpeg 50": 0.5, "noise 6": 1.1}
+LEAST_RESTORED_DB = {"crf 26": 0.6, "crf 32": 0.32, "jpeg 50": 0.62, "noise 6": 1.4}
 
 
 def folder_of(name: str) -> Path:
