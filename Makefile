@@ -10,6 +10,7 @@ override export SCALE := $(value SCALE)
 override export MODEL := $(value MODEL)
 override export ARGS := $(value ARGS)
 override export CLIP := $(value CLIP)
+override export DIR := $(value DIR)
 
 PYTHON := .venv/bin/python
 # A download may break off in the middle, which pip itself does not try again; what it has by then, it does not fetch twice.
@@ -22,7 +23,7 @@ INSTALL = for try in 1 2 3; do \
 QUICK := $(PYTHON) -m pytest -m 'not live' -n auto --dist loadfile
 EMBEDDED := PYTHONPATH=.:plugins $(PYTHON) -m sr_embedded
 
-.PHONY: help setup enhance up down status test test-quick fuzz check bench calibrate drill gpu-check clean
+.PHONY: help setup enhance up down status test test-quick fuzz check bench calibrate golden drill gpu-check clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -63,6 +64,9 @@ bench: .venv/.dev ## Measure speed, memory and quality against the figures to re
 
 calibrate: .venv/.dev ## Measure what the quality gate refuses and catches on generated clips (ARGS="--every 8" for some)
 	@eval "exec $(PYTHON) -m tests.quality.calibrate $$ARGS"
+
+golden: .venv/.dev ## Measure models on your own clips (DIR=own ARGS="compact-x2 quality-x2")
+	@eval "exec nice $(PYTHON) -m sr_tasks models golden -- \"\$$DIR\" $$ARGS"
 
 drill: .venv/.dev ## Raise every alert by its fault on a real Airflow, and do what its runbook says (ARGS="SrDiskLow" for some)
 	@eval "exec env PYTHONPATH=.:plugins $(PYTHON) -m tests.monitoring.drill $$ARGS"

@@ -198,6 +198,19 @@ def describe_release(result: dict[str, Any]) -> str:
     return f"{result['model']} is {result['channel']}{share}.\n  report  {result['report']}"
 
 
+def describe_golden(result: dict[str, Any]) -> str:
+    """A row a degradation, a column a model: the mean gain over bicubic and the worst scene's, in dB."""
+    models = result["models"]
+    rows = [
+        (name, *(f"{of[name]['gain_db']:+.2f} ({of[name]['worst_gain_db']:+.2f})" for of in figures))
+        for figures in [[model["figures"] for model in models]]
+        for name in models[0]["figures"]
+    ]
+    shown = table(("degradation", *(model["model"] for model in models)), rows)
+    lines = [f"dB over bicubic at {result['scale']}x, mean of {len(result['scenes'])} scenes (and the worst)", shown]
+    return "\n".join([*lines, *(f"left out: {reason}" for reason in result["left_out"].values())])
+
+
 def describe_comparison(result: dict[str, Any]) -> str:
     header = ("model", "ms a frame", "closeness dB", "sharpness (bicubic is 1)")
     rows = [

@@ -92,6 +92,12 @@ def _add_looking(verbs: "argparse._SubParsersAction[Any]") -> None:
     compare.add_argument("--sheet", default="comparison.html", metavar="FILE", help="default: comparison.html")
     common(compare, _compare, catalogue.describe_comparison)
 
+    golden = verbs.add_parser("golden", help="what models gain over bicubic on clips of your own")
+    golden.add_argument("folder", metavar="DIR", type=Path, help="of clips; the better they are the more it tells")
+    golden.add_argument("models", metavar=REFERENCE, nargs="+")
+    golden.add_argument("--scale", type=int, default=2, metavar="S", help="default: 2")
+    common(golden, _golden, catalogue.describe_golden)
+
 
 def _add_releasing(verbs: "argparse._SubParsersAction[Any]") -> None:
     release = verbs.add_parser("release", help="measure a version, hold it against production, make it the candidate")
@@ -281,6 +287,12 @@ def _compare(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
 
     spec = job_spec({"source": args.source, "scale": args.scale})
     return compare(args.models, spec, Path(args.sheet), settings)
+
+
+def _golden(args: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    from sr_tasks.steps.golden import golden
+
+    return golden(args.models, args.folder, args.scale, settings)
 
 
 def _describe_verified(result: dict[str, Any]) -> str:

@@ -95,11 +95,12 @@ def evaluate(upscale: Upscale, items: Sequence[GoldenItem], scale: int, lpips: D
     )
 
 
-def golden_items(scale: int) -> tuple[GoldenItem, ...]:
+def golden_items(scale: int, own: Sequence[Scene] = ()) -> tuple[GoldenItem, ...]:
     """The golden set for a scale of 1, 2, 3, 4 or 8: pictures under every degradation of pictures, clips under those
-    of clips. Needs scikit-image for the photographs."""
-    scenes = (*drawn(), *photographs())
-    items = [*_pictures(scenes, scale), *_clips(scenes, scale)]
+    of clips. `own` scenes take the place of its own; all of them pan. Needs scikit-image for the photographs."""
+    scenes = own or (*drawn(), *photographs())
+    moving = [(scene, PAN) for scene in own] or [(one, _CLIPS[one.name]) for one in scenes if one.name in _CLIPS]
+    items = [*_pictures(scenes, scale), *_clips(moving, scale)]
     levels: dict[str, list[float]] = {}
     for item in items:
         levels.setdefault(item.degradation, []).append(item.level)
@@ -119,11 +120,10 @@ def _pictures(scenes: Sequence[Scene], scale: int) -> Iterator[GoldenItem]:
                 yield _item(scene, degradation, scale, frames=1, step=None, seed=number)
 
 
-def _clips(scenes: Sequence[Scene], scale: int) -> Iterator[GoldenItem]:
-    chosen = [(scene, _CLIPS[scene.name]) for scene in scenes if scene.name in _CLIPS]
+def _clips(scenes: Sequence[tuple[Scene, tuple[int, int]]], scale: int) -> Iterator[GoldenItem]:
     for degradation in CLASSES:
         if degradation.subject == "clip" and degradation.is_for(scale):
-            for number, (scene, step) in enumerate(chosen):
+            for number, (scene, step) in enumerate(scenes):
                 yield _item(scene, degradation, scale, frames=FRAMES, step=step, seed=100 + number)
 
 

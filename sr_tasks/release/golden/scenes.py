@@ -51,11 +51,11 @@ def photographs() -> tuple[Scene, ...]:
         found = getattr(data, name)()
         rgb = found[0] if isinstance(found, tuple) else found
         rgb = np.repeat(rgb[..., None], 3, axis=2) if rgb.ndim == 2 else rgb[..., :3]
-        scenes.append(Scene(name=name.removeprefix("stereo_"), kind="photograph", rgb=_fitted(rgb)))
+        scenes.append(Scene(name=name.removeprefix("stereo_"), kind="photograph", rgb=fitted(rgb)))
     return tuple(scenes)
 
 
-def _fitted(rgb: Rgb) -> Rgb:
+def fitted(rgb: Rgb) -> Rgb:
     """The middle of a picture at the canvas's aspect and size."""
     rows, columns = rgb.shape[:2]
     factor = min(rows / CANVAS[0], columns / CANVAS[1])
