@@ -1,4 +1,10 @@
-"""Walking a file packet by packet: time stamps in presentation order, counts, keyframes. Decodes nothing."""
+"""Walking a file packet by packet: time stamps in presentation order, counts, keyframes. Decodes nothing.
+
+The facts of a source and its chunks both come from this walk, so they agree. Packets arrive in decoding order. A heap
+of `_REORDER` packets sorts their time stamps, so memory does not grow with the length of the file. A file whose
+packets do not say which frames come out is reported as irregular; `listing` then decodes it once. To support another
+such codec, add its test to `_oddity_of`.
+"""
 
 import hashlib
 import heapq

@@ -1,4 +1,10 @@
-"""Proof of a prepared model: what a backend makes of detailed frames against the weights as they were delivered."""
+"""Verification of a prepared model: its output on test frames against the weights as they were delivered.
+
+Optimised runtimes, fp16 and int8 may change pictures. So each prepared model runs on three small frames, and the
+result is compared with ONNX Runtime without optimisations, the reference. fp32 may be one 8-bit code away, fp16 must
+reach `HALF_MIN_PSNR_DB`, int8 `INT8_MIN_PSNR_DB` and a small loss against the true pictures. The limits decide which
+precision a machine uses. The frames are the same at every call: other frames need new limits.
+"""
 
 from dataclasses import dataclass
 from typing import Final

@@ -1,4 +1,10 @@
-"""How far a network sees, and which sizes it takes: found by running it on pictures that differ in one part."""
+"""How far a network sees, and which sizes it takes: found by running it on pictures that differ in one part.
+
+The receptive field decides how much context a tile needs. Reading it off the graph fails for networks with windows,
+attention or means over the picture, so it is measured: how far from a changed part does the output change? Then tiles
+with that context are compared with the whole picture. Only equal results make a network `exact`; every other network
+gets overlapping tiles that are blended.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

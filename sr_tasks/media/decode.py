@@ -1,4 +1,11 @@
-"""Decoding a chunk: exactly the planned time stamps, in order, whatever the stream's references or damage. Streams."""
+"""Decoding a chunk: exactly the planned time stamps, in order, whatever the stream's references or damage. Streams.
+
+Packets state the time stamps; the decoder gives the frames. `_Stamps` pairs them: a time stamp for which no frame
+comes out is damaged, and the frame before is repeated. Decoding starts at `Chunk.seek_pts`, ahead of the chunk, since
+frames may refer to earlier ones and filters need their neighbours. The count and the hash of all time stamps are
+compared with the plan at the end. Any change here must give the same frames for a chunk as for the whole file, or the
+joined output has seams.
+"""
 
 import heapq
 from collections import deque

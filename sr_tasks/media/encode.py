@@ -1,4 +1,10 @@
-"""Encoding a chunk into a file that keeps any time base exactly, and reading it back. Chooses no settings."""
+"""Encoding a chunk into a file that keeps any time base exactly, and reading it back. Chooses no settings.
+
+Chunks are NUT files, or MOV for codecs that NUT does not hold: Matroska would round times to milliseconds. Time
+stamps in a chunk count from its start, so the same frames give the same bytes at any place of the video.
+`prove_chunk` reads each chunk back before it is committed. All errors of FFmpeg while writing become ours in
+`encode_error`.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress

@@ -1,4 +1,9 @@
-"""Step `upscale`: one chunk, from decoding to its marker. A chunk that is committed already is not computed again."""
+"""Step `upscale`: one chunk, from decoding to its marker. A chunk that is committed already is not computed again.
+
+The file is written under a name of this attempt alone, read back, renamed, and then its marker is written. A kill at
+any point leaves either a whole chunk with a marker or nothing that counts, so the step may be repeated at any time.
+Several chunks of a job may run at once, on several machines. They share nothing but the chunk store.
+"""
 
 import contextlib
 import time

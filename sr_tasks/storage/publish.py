@@ -1,4 +1,9 @@
-"""Gives a finished file its final name without ever replacing another one. Knows nothing of what is in it."""
+"""Gives a finished file its final name without ever replacing another one. Knows nothing of what is in it.
+
+`os.replace` would silently overwrite a file that appeared a moment ago, so it is the last resort. A hard link fails
+if the name exists; so does renameat2 with RENAME_NOREPLACE, which Python does not offer and is called by ctypes.
+Network file systems support one, the other or neither: keep all three ways, in this order.
+"""
 
 import ctypes
 import errno

@@ -1,4 +1,10 @@
-"""Assembling: joins encoded chunks without re-encoding, and copies or converts every other stream of the source."""
+"""Assembling: joins encoded chunks without re-encoding, and copies or converts every other stream of the source.
+
+Packets of the picture and of the source are merged by decoding time, one at a time, so memory does not grow with the
+length. The decoding times of the picture are computed again: each is the time stamp `depth` places earlier in order
+of display, where `depth` is the deepest reordering of any chunk. This makes them ascend across the edges of chunks.
+What becomes of each stream was decided before (`plan`); here nothing is decided, and a chunk is never changed.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
