@@ -18,6 +18,8 @@ from sr_tasks.training.recipe import Recipe
 from sr_tasks.training.synthesis import draw_image
 
 LOG_EVERY_IMAGES: Final = 100
+_IMAGES_A_TASK: Final = 4
+"""A process draws at least so many at a time. Fewer are drawn in this process, as starting another takes longer."""
 
 
 def images_name(recipe: Recipe) -> str:
@@ -46,11 +48,12 @@ def _draw(recipe: Recipe, folder: Path, processes: int) -> None:
 
 def _images(recipe: Recipe, count: int, processes: int) -> Iterator[Codes]:
     draw = partial(draw_image, recipe.pool, recipe.seed)
+    processes = min(processes, -(-count // _IMAGES_A_TASK))
     if processes == 1:
         yield from map(draw, range(count))
         return
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(draw, range(count), chunksize=4)
+        yield from pool.map(draw, range(count), chunksize=_IMAGES_A_TASK)
 
 
 def once(stored: Path, make: Callable[[Path], None]) -> None:

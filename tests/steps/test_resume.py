@@ -19,7 +19,7 @@ from sr_tasks.steps import assemble, assess, deliver, gate, plan, prepare_model,
 from tests.clips import Clip, make
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-CLIP = Clip(frames=160, width=320, height=180, options={"g": "16", "sc_threshold": "0"}, sound="aac")
+CLIP = Clip(frames=160, width=128, height=72, options={"g": "16", "sc_threshold": "0"}, sound="aac")
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """The manifest: the record of one job, from what its steps left in the job folder. Measured, not assumed."""
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import platform
@@ -100,7 +101,8 @@ def build(folder: JobFolder) -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Versions of what took part."""
     found = {"video-super-resolution-enhancer": __version__, "python": platform.python_version()}
-    installed = {package.name.lower() for package in importlib.metadata.distributions()}
-    found |= {name: importlib.metadata.version(name) for name in _PACKAGES if name in installed}
+    for name in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
     codec = ".".join(map(str, av.library_versions["libavcodec"]))
     return found | {"libavcodec": codec}
