@@ -48,6 +48,20 @@ export async function get(path) {
   return (await ask("GET", path)).json();
 }
 
+let description;
+
+/** The API's own description of itself, asked for once. */
+export function described() {
+  description ??= get("openapi.json");
+  return description;
+}
+
+/** Whether this server has a route that ends so. */
+export async function offers(end) {
+  const { paths } = await described();
+  return Object.keys(paths).some((path) => path.endsWith(end));
+}
+
 export async function post(path, body) {
   return (await ask("POST", path, { body })).json();
 }

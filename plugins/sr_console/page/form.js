@@ -1,13 +1,13 @@
 /** The fields of a request as a form, made from the API's own description of them. */
 
-import { get } from "./api.js";
+import { described } from "./api.js";
 import { h } from "./dom.js";
 
 const NOT_SHOWN = new Set(["source", "id"]);
 
 /** Name, schema and whether it may be left empty, of every field that the form shows. */
 export async function fieldsOfRequest() {
-  const { components } = await get("openapi.json");
+  const { components } = await described();
   const { properties } = components.schemas.JobRequest;
   return Object.entries(properties).filter(([name]) => !NOT_SHOWN.has(name)).map(([name, schema]) => {
     const kinds = schema.anyOf || [schema];

@@ -1,6 +1,6 @@
 /** The page of one job: where it stands, before and after, quality, what became of the streams, the files. */
 
-import { address, ask, get, isFramed, jobPath, post } from "./api.js";
+import { address, ask, get, isFramed, jobPath, offers, post } from "./api.js";
 import { compared, picture, players, stepped } from "./compare.js";
 import { bar, bytes, facts, h, moment, span, trouble } from "./dom.js";
 import { phaseOf, shareOf, timeLeft } from "./jobs.js";
@@ -101,6 +101,7 @@ class Job {
       room(played);
       return;
     }
+    if (!(await offers("/frames/{n}"))) return;
     const ofFrame = (number, side) => address(this.path(`/frames/${number}?side=${side}`));
     const answer = await ask("GET", this.path("/frames/0?side=output")).catch(() => null);
     if (answer) room(stepped(frames, ofFrame, NAMES, null));

@@ -28,13 +28,11 @@ export function timeLeft(job) {
   return left ? `${span(left)} left` : "";
 }
 
-/** A picture of a job: its first frame, else one of its report, else a neutral tile. */
+/** A picture of a job that is done: its poster, else one of its report. Else a neutral tile. */
 export function poster(job) {
   const tile = h("div", { class: "tile", "aria-hidden": "true" });
-  if (job.status === "PENDING") return tile;
-  const isDone = job.status === "COMPLETED";
-  const tries = [`/frames/0?side=${isDone ? "output" : "source"}`, ...(isDone ? ["/pictures/0/output"] : [])]
-    .map((rest) => address(jobPath(job.job_id, rest)));
+  if (job.status !== "COMPLETED") return tile;
+  const tries = ["/poster", "/pictures/0/output"].map((rest) => address(jobPath(job.job_id, rest)));
   const image = h("img", { alt: "", loading: "lazy", decoding: "async", src: tries.shift() });
   image.addEventListener("error", () => {
     if (tries.length) image.src = tries.shift();

@@ -1,6 +1,6 @@
 /** The page "New job": files or addresses, what becomes of them, what is wanted, and the way to the jobs. */
 
-import { ask, get, post } from "./api.js";
+import { ask, get, offers, post } from "./api.js";
 import { bar, bytes, h, say, trouble } from "./dom.js";
 import { dropped, isMedia } from "./files.js";
 import { fieldsOfRequest, form } from "./form.js";
@@ -78,7 +78,9 @@ class Item {
 }
 
 class NewJob {
-  constructor(room, fields, models) {
+  constructor(room, fields, models, { hasPlan, hasPreview }) {
+    this.hasPlan = hasPlan;
+    this.hasPreview = hasPreview;
     this.items = [];
     this.waiting = [];
     this.sending = 0;
@@ -194,6 +196,7 @@ class NewJob {
 
   /** Ask what becomes of a source with the present fields. */
   async look(item) {
+    if (!this.hasPlan) return;
     const asked = JSON.stringify(this.form.values());
     item.asked = asked;
     let shown;
@@ -221,7 +224,7 @@ class NewJob {
     this.closePreview();
     this.shown = first;
     this.shownPlan = first?.plan;
-    if (!first) return;
+    if (!first || !this.hasPreview) return;
     this.preview = preview(first.source, first.plan, this.models, () => this.form.values());
     this.previewed.replaceChildren(this.preview.element);
   }
@@ -269,7 +272,8 @@ class NewJob {
 }
 
 export async function open(room) {
-  const [fields, models] = await Promise.all([fieldsOfRequest(), get("models").catch(() => [])]);
-  const page = new NewJob(room, fields, models);
+  const [fields, models, hasPlan, hasPreview] = await Promise.all(
+    [fieldsOfRequest(), get("models").catch(() => []), offers("/plan"), offers("/preview")]);
+  const page = new NewJob(room, fields, models, { hasPlan, hasPreview });
   return () => page.close();
 }
