@@ -132,6 +132,7 @@ def test_the_list_shows_a_job_by_its_file_and_why_one_failed_in_a_sentence(
     open_page(driver, stack, "jobs")
     browser.until(driver, lambda b: "nothing but zeros" in text(b, ".job.failed .wrong"))
     assert text(driver, ".job.completed .name") == "holiday.mp4"
+    assert "null" not in text(driver, ".job.completed")
     browser.until(driver, lambda b: b.find_elements("css selector", ".job.completed .tile img"))
 
 

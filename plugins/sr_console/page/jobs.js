@@ -64,7 +64,7 @@ class Row {
       h("p", { class: "name" }, h("a", { href: `#/${jobPath(job.job_id)}` }, job.source || job.job_id)),
       h("p", { class: "quiet" }, parts.join(" · ")),
       working ? bar(shareOf(all), `${job.source}: how much is done`) : null,
-      detail?.error ? h("p", { class: "wrong" }, detail.error.message, " ", detail.error.hint) : null), this.actions(job));
+      detail?.error ? h("p", { class: "wrong" }, detail.error.message, " ", detail.error.hint) : null), ...[this.actions(job)].filter(Boolean));
     if (focused) [...this.element.querySelectorAll("a, button")].find((one) => one.textContent === focused)?.focus();
   }
 
