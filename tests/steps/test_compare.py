@@ -55,7 +55,7 @@ def test_the_command_line_writes_the_sheet_and_says_where(
 
 @pytest.mark.parametrize(
     ("models", "frames", "error"),
-    [(["compact-x2", "compact-x2@1"], 8, UsageError), (["bicubic", "nobody"], 8, ModelUnknown)],
+    [(["compact-x2", "compact-x2@2"], 8, UsageError), (["bicubic", "nobody"], 8, ModelUnknown)],
 )
 def test_what_cannot_be_compared_is_refused_and_leaves_no_sheet(
     tmp_path: Path, settings: Settings, models: list[str], frames: int, error: type[Exception]
