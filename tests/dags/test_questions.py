@@ -283,7 +283,11 @@ def test_an_answer_to_a_try_that_airflow_took_for_lost_is_taken_by_the_next(
     def answered_and_lost(seconds: float) -> None:
         """In the place of the sleep between two looks at a run whose question waits."""
         with create_session(scoped=False) as session:
-            parked = session.scalars(select(TaskInstance).where(TaskInstance.state == "awaiting_input")).first()
+            waits = TaskInstance.state == "awaiting_input"
+            # Runs of other tests may wait in this database too; they have the ids of their jobs.
+            parked = session.scalars(
+                select(TaskInstance).where(waits, TaskInstance.run_id.startswith("manual"))
+            ).first()
             if parked is None:
                 real_sleep(seconds)
                 return
